@@ -1,0 +1,1 @@
+"""Reports, plots and correlations, from records alone."""

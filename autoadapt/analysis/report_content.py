@@ -1,0 +1,90 @@
+"""What a search report shows, as one value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from autoadapt.analysis.history import History, ObjectiveOf, PartsOf, ranked, search_history
+from autoadapt.analysis.results import AdaptationResult
+from autoadapt.analysis.summary import adaptation_sentence, trials_sentence, winner_sentence
+from autoadapt.records import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Pictures of one target image, side by side.
+
+    Attributes:
+        label: Name of the image.
+        pictures: PNG bytes by caption, e.g. ``input``, ``prediction``, ``truth``.
+    """
+
+    label: str
+    pictures: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchReport:
+    """Everything a search report shows.
+
+    Attributes:
+        title: Name of the run.
+        facts: Settings worth showing, by name.
+        records: All trials that have ended, in any order.
+        objective: The number that was minimised, of one trial.
+        parts: Its weighted terms, of one trial that has an objective.
+        planned: Number of trials asked for; absent: those recorded are all.
+        winner: The chosen trial; absent while the search runs.
+        winner_words: Its architecture in words.
+        reference_costs: ``macs`` and ``params`` of the reference architecture.
+        reference_objective: Its objective, where it was trained like a trial.
+        samples: Predictions to look at.
+        classes: Class names with the colour (red, green, blue; 0 to 255) of their predictions.
+        adaptation: Results of full adaptation: the headline first, then what it is compared with.
+        opened_labels: One note for each time target labels were opened.
+    """
+
+    title: str
+    records: Sequence[Record]
+    objective: ObjectiveOf
+    parts: PartsOf
+    facts: Mapping[str, str] = field(default_factory=dict)
+    planned: int | None = None
+    winner: Record | None = None
+    winner_words: str = ""
+    reference_costs: Mapping[str, float] = field(default_factory=dict)
+    reference_objective: float | None = None
+    samples: Sequence[Sample] = ()
+    classes: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    adaptation: Sequence[AdaptationResult] = ()
+    opened_labels: Sequence[str] = ()
+
+    @cached_property
+    def ordered(self) -> list[Record]:
+        """Records by number."""
+        return sorted(self.records, key=lambda record: record.number)
+
+    @cached_property
+    def history(self) -> History:
+        """The search as columns of numbers."""
+        return search_history(self.records, self.objective)
+
+    @cached_property
+    def best_first(self) -> list[Record]:
+        """Trials that have an objective, best first."""
+        return ranked(self.records, self.objective)
+
+    @cached_property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the objective's terms."""
+        return tuple(self.parts(self.best_first[0])) if self.best_first else ()
+
+
+def summarise(report: SearchReport) -> list[str]:
+    """Return the outcome in plain sentences, for the top of the page and for a terminal."""
+    sentences = [
+        trials_sentence(report.records, report.planned),
+        winner_sentence(report.records, report.objective, report.winner, report.reference_costs),
+        adaptation_sentence(report.adaptation),
+    ]
+    return [sentence for sentence in sentences if sentence]

@@ -1,0 +1,222 @@
+"""The command line: parse, one call, print. Heavy imports wait inside the commands."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autoadapt import __version__
+from autoadapt.errors import AutoAdaptError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Find the segmentation network that adapts best, without reading a target label.",
+)
+space_app = typer.Typer(no_args_is_help=True, help="Look at a search space.")
+data_app = typer.Typer(no_args_is_help=True, help="Check data sets, render the procedural one.")
+app.add_typer(space_app, name="space")
+app.add_typer(data_app, name="data")
+
+Config = Annotated[str, typer.Argument(help="A shipped config by name, or a YAML file.")]
+Run = Annotated[Path, typer.Argument(help="A run folder.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: search.trials=20")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Space = Annotated[str, typer.Argument(help="A shipped search space by name, or a YAML file.")]
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Handle options that stand before any command."""
+    if show:
+        print(f"autoadapt {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def search(
+    config: Config,
+    run: Annotated[
+        Path | None, typer.Option(help="Run folder; an existing one is resumed.")
+    ] = None,
+    changes: Changes = None,
+) -> None:
+    """Search, adapt the winner, evaluate, report. The same command resumes."""
+    from autoadapt.cli.progress import watching
+    from autoadapt.config.load import load
+    from autoadapt.experiment.search import run_search
+
+    settings = load(config, changes or [])
+    folder = run or Path("runs") / settings.name
+    with watching() as watcher:
+        page = run_search(settings, folder, watcher)
+    print_summary(folder, page)
+
+
+@app.command()
+def adapt(
+    run: Run,
+    method: Annotated[
+        str | None, typer.Option(help="Adaptation method; absent: that of the config.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+) -> None:
+    """Adapt the winner of a run fully, beside its references."""
+    from autoadapt.cli.progress import watching
+    from autoadapt.experiment.search import run_adapt
+
+    with watching() as watcher:
+        page = run_adapt(run, watcher, method, steps)
+    print_summary(run, page)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="A model.pt.")],
+    data: Annotated[
+        str, typer.Option(help="Config (or run folder) whose evaluation images are used.")
+    ],
+    changes: Changes = None,
+    as_json: Json = False,
+) -> None:
+    """Compare a model with target labels, class by class."""
+    from autoadapt.experiment.commands import evaluate_checkpoint, evaluation_text
+
+    result = evaluate_checkpoint(checkpoint, data, changes or [])
+    print(json.dumps(result.to_json(), indent=2) if as_json else evaluation_text(result))
+
+
+@app.command()
+def predict(
+    checkpoint: Annotated[Path, typer.Argument(help="A model.pt.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
+    out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")],
+) -> None:
+    """Write a label map and a coloured overlay per image."""
+    from autoadapt.experiment.commands import predict_checkpoint
+
+    written = predict_checkpoint(checkpoint, images, out)
+    print(f"{len(written)} label maps and overlays in {out}")
+
+
+@app.command()
+def correlate(run: Run, as_json: Json = False) -> None:
+    """Compare label-free scores with the true target mIoU of the candidates of a run."""
+    from autoadapt.cli.progress import watching
+    from autoadapt.experiment.commands import correlate_run
+
+    with watching() as watcher:
+        text, values, page = correlate_run(run, watcher)
+    print(json.dumps(values, indent=2) if as_json else f"{text}\n\nreport: {page}")
+
+
+@app.command()
+def report(run: Run) -> None:
+    """Write the report of a run, finished or not."""
+    from autoadapt.experiment.commands import report_run
+
+    print_summary(run, report_run(run))
+
+
+@app.command()
+def runs(
+    root: Annotated[Path, typer.Argument(help="Folder of run folders.")] = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """List runs and their state."""
+    from autoadapt.experiment.commands import list_runs, runs_text
+
+    found = list_runs(root)
+    print(json.dumps(found, indent=2) if as_json else runs_text(root, found))
+
+
+@space_app.command("show")
+def space_show(space: Space) -> None:
+    """Print choices, conditions, rules, limits and the reference."""
+    from autoadapt.experiment.commands import space_text
+
+    print(space_text(space))
+
+
+@space_app.command("count")
+def space_count(space: Space) -> None:
+    """Print the exact number of architectures, limits not considered."""
+    from autoadapt.space import load
+
+    print(load(space).count())
+
+
+@space_app.command("check")
+def space_check(space: Space) -> None:
+    """Check a search space file."""
+    from autoadapt.space import load
+
+    found = load(space)
+    print(f"{found.name}: sound, {len(found.choices)} choices, {found.count()} architectures")
+
+
+@space_app.command("sample")
+def space_sample(
+    space: Space,
+    count: Annotated[int, typer.Option(min=1, help="Number of architectures.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    classes: Annotated[int, typer.Option(min=2, help="Classes, for the costs.")] = 19,
+) -> None:
+    """Print random architectures within the limits, with their costs, as JSON lines."""
+    from autoadapt.experiment.commands import space_samples
+
+    for line in space_samples(space, count, seed, classes):
+        print(json.dumps(line))
+
+
+@data_app.command("check")
+def data_check(config: Config, changes: Changes = None, as_json: Json = False) -> None:
+    """Open every image and label of an experiment once and say what is there."""
+    from autoadapt.experiment.commands import check_data
+
+    found, text, sound = check_data(config, changes or [])
+    print(json.dumps(found, indent=2) if as_json else text)
+    if not sound:
+        raise typer.Exit(2)
+
+
+@data_app.command("render")
+def data_render(
+    out: Annotated[Path, typer.Argument(help="New folder for the data set.")],
+    style: Annotated[str, typer.Option(help="game or camera")] = "game",
+    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    height: Annotated[int, typer.Option(min=32, help="Pixels.")] = 120,
+    width: Annotated[int, typer.Option(min=32, help="Pixels.")] = 160,
+) -> None:
+    """Render procedural street scenes as a folder data set."""
+    from autoadapt.experiment.commands import render_folder
+
+    render_folder(out, style, count, seed, (height, width))
+    print(f"{count} images with labels in {out}")
+
+
+def print_summary(run: Path, page: Path) -> None:
+    """Print the outcome in words, the per-class table and where the report is."""
+    from autoadapt.experiment.commands import summary_text
+
+    print(f"{summary_text(run)}\n\nreport: {page}")
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; what a user can mend is one message and exit code 2."""
+    try:
+        return app(arguments)
+    except AutoAdaptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues where it stopped", file=sys.stderr)
+        raise SystemExit(130) from None

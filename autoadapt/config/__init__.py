@@ -1,0 +1,1 @@
+"""Experiment files: YAML in, typed settings out, all mistakes reported at once."""

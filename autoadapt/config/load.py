@@ -1,0 +1,345 @@
+"""YAML in, typed settings out; every mistake of a file is reported at once, as ``file:line``."""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from autoadapt.config.settings import ExperimentSettings, PluginSettings
+from autoadapt.errors import ConfigError
+from autoadapt.files import shipped
+from autoadapt.plugins import find
+
+COSTS = ("macs", "params", "activations")
+"""Terms of an objective that are known before training; they are no scores."""
+
+Keys = tuple[int | str, ...]
+Mistake = tuple[Keys, str]
+
+
+def load(source: str | Path, changes: Sequence[str] = ()) -> ExperimentSettings:
+    """Read an experiment file.
+
+    Args:
+        source: A path, or the name of a shipped config.
+        changes: Overrides such as ``search.trials=3``, applied before the file is checked; the
+            value is read as YAML.
+
+    Raises:
+        ConfigError: One error that lists every mistake, each with its line.
+    """
+    path = locate(source)
+    tree, raw = read(path)
+    for change in changes:
+        apply_change(raw, change)
+    settings, mistakes = validate(raw)
+    if mistakes or settings is None:
+        places = [f"{place(path, tree, keys, changes)}: {text}" for keys, text in mistakes]
+        raise ConfigError("\n".join(dict.fromkeys(places)))
+    return settings
+
+
+def locate(source: str | Path) -> Path:
+    """Return the path of a config, given as path or as the name of a shipped one."""
+    path = Path(source)
+    if path.is_file():
+        return path
+    named = shipped("configs") / f"{source}.yaml"
+    if named.is_file():
+        return named
+    if path.is_dir():
+        raise ConfigError(
+            f"{path} is a folder; expected an experiment file such as quickstart.yaml"
+        )
+    names = sorted(file.stem for file in shipped("configs").glob("*.yaml"))
+    close = difflib.get_close_matches(str(source), names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise ConfigError(f"no config file {source}; {hint}shipped configs: {', '.join(names)}")
+
+
+def read(path: Path) -> tuple[yaml.Node, dict[str, Any]]:
+    """Return the syntax tree (for line numbers) and the plain values of a YAML mapping."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        repeated = list(repeated_keys(tree)) if tree else []
+        raw = None if repeated else yaml.safe_load(text)
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file; expected an experiment in YAML") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if repeated:
+        lines = [
+            f"{path}:{line}: {key}: this key stands here a second time" for key, line in repeated
+        ]
+        raise ConfigError("\n".join(lines))
+    if not isinstance(raw, dict) or tree is None:
+        raise ConfigError(f"{path}: expected 'key: value' lines, found {type(raw).__name__}")
+    return tree, raw
+
+
+def repeated_keys(node: yaml.Node) -> Iterator[tuple[str, int]]:
+    """Yield each key that a mapping holds twice, with its line; YAML would silently keep one."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key.value, key.start_mark.line + 1
+            seen.add(key.value)
+            yield from repeated_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from repeated_keys(item)
+
+
+def apply_change(raw: dict[str, Any], change: str) -> None:
+    """Set one ``key.path=value`` in nested mappings.
+
+    A plug-in given by its bare name becomes a mapping when one of its options is set.
+    """
+    dotted, equals, value = change.partition("=")
+    if not equals or not dotted:
+        raise ConfigError(f"--set {change}: expected key=value, such as search.trials=20")
+    *parents, last = dotted.split(".")
+    here: Any = raw
+    for key in parents:
+        below = here.setdefault(key, {})
+        if isinstance(below, str):
+            below = here[key] = {"name": below}
+        if below is None:
+            below = here[key] = {}
+        if not isinstance(below, dict):
+            raise ConfigError(f"--set {change}: {key} holds {below!r}, it has no key {last!r}")
+        here = below
+    try:
+        here[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {change}: the value is not valid YAML: {error}") from None
+
+
+def validate(raw: Mapping[str, Any]) -> tuple[ExperimentSettings | None, list[Mistake]]:
+    """Check types and ranges, then plug-in options, then what several keys say together."""
+    try:
+        settings = TypeAdapter(ExperimentSettings).validate_python(raw)
+    except ValidationError as error:
+        mistakes = [explain(mistake, ExperimentSettings) for mistake in error.errors()]
+        return None, mistakes + list(plugin_mistakes_in(raw))
+    return settings, [*plugin_mistakes(settings), *contradictions(settings)]
+
+
+def explain(mistake: Any, kind: type) -> Mistake:
+    """Turn one pydantic error into words; an unknown key gets the nearest known one."""
+    keys: COSTS = ("macs", "params", "activations")
+"""Terms of an objective that are known before training; they are no scores."""
+
+Keys = tuple(key for key in mistake["loc"] if not str(key).startswith("function-"))
+    name = ".".join(map(str, keys)) or "whole file"
+    if mistake["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = known_keys(kind, keys[:-1])
+        close = difflib.get_close_matches(str(keys[-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+        return keys, f"{name}: unknown key; {hint}"
+    if mistake["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return keys, f"{name}: this key is needed and is not there"
+    found = mistake["input"]
+    return keys, f"{name}: {mistake['msg'][:1].lower()}{mistake['msg'][1:]}, found {found!r}"
+
+
+def known_keys(kind: Any, keys: Keys) -> list[str]:
+    """Return the field names of the settings class at a key path."""
+    for key in keys:
+        fields = getattr(kind, "__dataclass_fields__", None)
+        if fields is None or key not in fields:
+            continue
+        kind = nested_class(fields[str(key)].type) or kind
+    return list(getattr(kind, "__dataclass_fields__", {}))
+
+
+def nested_class(annotation: Any) -> Any:
+    """Find the settings class inside ``X | None``, ``tuple[X, ...]`` or ``Annotated[X, …]``."""
+    if dataclasses.is_dataclass(annotation):
+        return annotation
+    inner = (nested_class(part) for part in getattr(annotation, "__args__", ()))
+    return next((found for found in inner if found is not None), None)
+
+
+def plugins_of(settings: ExperimentSettings) -> list[tuple[Keys, str, PluginSettings]]:
+    """Return key path, kind and settings of every plug-in of an experiment."""
+    search = settings.search
+    named: list[tuple[Keys, str, PluginSettings]] = [
+        (("search", "strategy"), "strategies", search.strategy),
+        (("search", "method"), "uda", search.method),
+    ]
+    if settings.adapt:
+        named.append((("adapt", "method"), "uda", settings.adapt.method))
+    named += [(keys, "scores", plugin) for keys, plugin in score_plugins(settings)]
+    return named
+
+
+def score_names(settings: ExperimentSettings) -> tuple[str, ...]:
+    """Return the scores to compute: those asked for and those the objective needs."""
+    wanted = [term.score for term in settings.objective.terms if term.score not in COSTS]
+    return tuple(dict.fromkeys([*wanted, *settings.scoring.scores]))
+
+
+def score_plugins(settings: ExperimentSettings) -> Iterator[tuple[Keys, PluginSettings]]:
+    """Yield every score with its options and the key that asks for it."""
+    asked: dict[str, Keys] = {}
+    for index, term in enumerate(settings.objective.terms):
+        asked.setdefault(term.score, ("objective", "terms", index, "score"))
+    for index, name in enumerate(settings.scoring.scores):
+        asked.setdefault(name, ("scoring", "scores", index))
+    for name in score_names(settings):
+        options = settings.scoring.options.get(name, {})
+        keys: Keys = ("scoring", "options", name) if options else asked[name]
+        yield keys, PluginSettings(name=name, options=options)
+
+
+def plugin_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:
+    """Yield what is wrong with the names and options of plug-ins."""
+    for keys, kind, plugin in plugins_of(settings):
+        yield from mistakes_of_plugin(keys, kind, plugin)
+    for name in settings.scoring.options.keys() - set(score_names(settings)):
+        keys = ("scoring", "options", name)
+        yield keys, f"{'.'.join(keys)}: options for a score that is neither listed nor a term"
+
+
+def plugin_mistakes_in(raw: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Do the same for a file whose types are wrong elsewhere, as far as it can be read."""
+    for section, key, kind in (
+        ("search", "strategy", "strategies"),
+        ("search", "method", "uda"),
+        ("adapt", "method", "uda"),
+    ):
+        part = raw.get(section)
+        value = part.get(key) if isinstance(part, dict) else None
+        if isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            options = {name: option for name, option in value.items() if name != "name"}
+            plugin = PluginSettings(name=value["name"], options=options)
+            yield from mistakes_of_plugin((section, key), kind, plugin)
+
+
+def mistakes_of_plugin(keys: Keys, kind: str, plugin: PluginSettings) -> Iterator[Mistake]:
+    """Yield what is wrong with one plug-in."""
+    try:
+        found = find(kind, plugin.name)
+    except ConfigError as error:
+        yield keys, f"{'.'.join(map(str, keys))}: {error}"
+        return
+    try:
+        TypeAdapter(found).validate_python(plugin.options)
+    except ValidationError as error:
+        for mistake in error.errors():
+            where, text = explain(mistake, found)
+            yield (*keys, *where), f"{'.'.join(map(str, keys))}.{text}"
+
+
+def make(kind: str, plugin: PluginSettings) -> Any:
+    """Return the plug-in object with its options.
+
+    Raises:
+        ConfigError: Unknown name, or options it does not have.
+    """
+    mistakes = list(mistakes_of_plugin((kind,), kind, plugin))
+    if mistakes:
+        raise ConfigError("\n".join(text for _, text in mistakes))
+    return TypeAdapter(find(kind, plugin.name)).validate_python(plugin.options)
+
+
+def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
+    """Yield what is wrong only when several keys are read together."""
+    data = settings.data
+    if data.crop and (data.crop[0] > data.size[0] or data.crop[1] > data.size[1]):
+        yield ("data", "crop"), f"data.crop: {data.crop} does not fit into data.size {data.size}"
+    for name in ("source", "target", "evaluation"):
+        part = getattr(data, name)
+        if part and part.part[0] >= part.part[1]:
+            yield ("data", name, "part"), f"data.{name}.part: {part.part} is empty; from < to"
+        if part and part.kind == "folder" and not part.root:
+            yield ("data", name), f"data.{name}.root: a folder data set needs this key"
+    for cost, (low, high) in settings.search.limits.items():
+        if low > high:
+            yield ("search", "limits", cost), f"search.limits.{cost}: {low} is above {high}"
+    if settings.calibration_trials > settings.search.trials:
+        yield (
+            ("objective", "calibration"),
+            f"objective.calibration: {settings.calibration_trials} trials can never finish, "
+            f"search.trials is {settings.search.trials}",
+        )
+    if settings.device == "cpu" and settings.executor.gpus:
+        yield ("executor", "gpus"), "executor.gpus: asks for a GPU while device is cpu"
+
+
+def place(path: Path, tree: yaml.Node, keys: Keys, changes: Sequence[str]) -> str:
+    """Return ``file:line`` of the deepest key that is in the file, or the override at fault."""
+    dotted = ".".join(map(str, keys))
+    for change in changes:
+        name = change.partition("=")[0]
+        if name and (dotted == name or dotted.startswith(f"{name}.")):
+            return f"--set {change}"
+    return f"{path}:{line_of(tree, keys)}"
+
+
+def line_of(node: yaml.Node | None, keys: Keys) -> int:
+    """Return the line, from 1, of the deepest key on the way that is in the file."""
+    line: int = node.start_mark.line if node else 0
+    for key in keys:
+        if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line if node else line
+            continue
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        for key_node, value_node in pairs:
+            if key_node.value == str(key):
+                line, node = key_node.start_mark.line, value_node
+    return line + 1
+
+
+def to_plain(value: Any) -> Any:
+    """Return settings as plain YAML values; ``from_plain`` undoes it."""
+    if isinstance(value, PluginSettings):
+        return {"name": value.name} | to_plain(value.options)
+    if dataclasses.is_dataclass(value):
+        fields = dataclasses.fields(value)
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(raw: Mapping[str, Any]) -> ExperimentSettings:
+    """Undo ``to_plain``.
+
+    Raises:
+        ConfigError: The values are not those of an experiment.
+    """
+    settings, mistakes = validate(raw)
+    if mistakes or settings is None:
+        raise ConfigError("\n".join(text for _, text in mistakes))
+    return settings
+
+
+def expand(text: str, key: str) -> str:
+    """Replace ``${NAME}`` from the environment.
+
+    Raises:
+        ConfigError: The variable is not set.
+    """
+    expanded = os.path.expandvars(os.path.expanduser(text))
+    if "${" in expanded:
+        name = expanded.partition("${")[2].partition("}")[0]
+        raise ConfigError(
+            f"{key}: {text} needs the environment variable {name}, which is not set; "
+            f"set it to the folder that holds the data sets (export {name}=…), "
+            f"or give the path itself with --set {key}=…"
+        )
+    return expanded

@@ -1,0 +1,321 @@
+"""The settings of an experiment: frozen values, checked once, passed as arguments.
+
+Every field here is a key of an experiment file (``configs/*.yaml``); its comment there and its
+docstring here say the same. Pydantic checks files at the border (``config/load.py``); inside the
+package these are plain dataclasses.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Above0 = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(ge=16)]
+Size = tuple[Side, Side]
+"""Height and width in pixels."""
+
+
+class Strict:
+    """Makes a misspelt key an error instead of a setting that has no effect."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSettings(Strict):
+    """One set of images of one domain.
+
+    Attributes:
+        kind: ``folder`` (``images/``, ``labels/``, ``classes.json``, ``splits/*.txt``) or
+            ``procedural`` (rendered street scenes).
+        root: Folder of a ``folder`` data set; ``${NAME}`` is replaced from the environment.
+        split: A file ``splits/<split>.txt`` with one ``<folder>/<name>`` per line.
+        order: ``listed`` keeps the order of the split file, ``name`` sorts by file name (the
+            order in time where names carry frame numbers).
+        part: Which share of the ordered split, from and to, e.g. ``[0, 0.5]``: the first half.
+        style: ``game`` or ``camera``, of a ``procedural`` data set.
+        count: Number of ``procedural`` images.
+        seed: Seed of the ``procedural`` images.
+        merge: Class names to rename, e.g. ``{bicyclist: pedestrian}``.
+        ignore: Class names whose pixels count as void.
+    """
+
+    kind: Literal["folder", "procedural"]
+    root: str = ""
+    split: str = "train"
+    order: Literal["listed", "name"] = "listed"
+    part: tuple[Fraction, Fraction] = (0.0, 1.0)
+    style: Literal["game", "camera"] = "game"
+    count: Positive = 100
+    seed: int = 0
+    merge: dict[str, str] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(Strict):
+    """Both domains, and the labelled target images that evaluation and correlation may open.
+
+    Attributes:
+        size: Height and width that all images are resized to, once, when they are decoded.
+        crop: Height and width of a training crop; absent: the whole image.
+        classes: Class names in the order of the network's outputs.
+        normalisation: Input convention of the network.
+        broken: What an unreadable image or label does: stop with its name, or be skipped and
+            listed in the run folder.
+        flip: Mirror training images with probability one half.
+        jitter: Strength of random brightness, contrast and saturation of training images.
+        cache: Folder of decoded images, shared by all trials and runs; absent: a folder
+            ``autoadapt`` in the user's cache directory.
+    """
+
+    source: DatasetSettings
+    target: DatasetSettings
+    evaluation: DatasetSettings | None = None
+    size: Size = (120, 160)
+    crop: Size | None = None
+    classes: tuple[str, ...] = ()
+    normalisation: Literal["imagenet", "caffe_bgr"] = "imagenet"
+    broken: Literal["stop", "skip"] = "stop"
+    flip: bool = True
+    jitter: Fraction = 0.0
+    cache: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(Strict):
+    """The one training loop.
+
+    Attributes:
+        steps: Optimiser steps of the network.
+        batch_size: Images per domain and step.
+        accumulate: Micro-batches per step; ``batch_size`` is the size of one.
+        optimizer: Optimiser of the network.
+        learning_rate: Of the backbone; heads get ``head_multiplier`` times as much.
+        power: Polynomial decay, ``(1 - step / horizon) ** power``.
+        horizon: Length of the schedule; absent: ``steps``.
+        class_weights: ``sqrt_inverse`` weighs the source loss of a class by one over the square
+            root of its share of the source pixels (mean 1): rare classes matter on small sets.
+        precision: Autocast type; ``fp32`` switches autocast off.
+        checkpoint_every: Steps between checkpoints.
+    """
+
+    steps: Positive
+    batch_size: Positive = 4
+    accumulate: Positive = 1
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Above0 = 2.5e-4
+    head_multiplier: Above0 = 10.0
+    momentum: Fraction = 0.9
+    weight_decay: NotNegative = 5e-4
+    power: NotNegative = 0.9
+    horizon: Positive | None = None
+    gradient_clip: Above0 | None = None
+    class_weights: Literal["none", "sqrt_inverse"] = "none"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    checkpoint_every: Positive = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginSettings(Strict):
+    """A plug-in by name, with its options.
+
+    In a file: ``method: advent``, or ``method: {name: advent, main_weight: 0.01}``.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def nest_options(raw: Any) -> Any:
+    """Turn the short forms of a plug-in in a file into ``name`` and ``options``."""
+    if isinstance(raw, str):
+        return {"name": raw}
+    if isinstance(raw, dict) and "options" not in raw:
+        options = {key: value for key, value in raw.items() if key != "name"}
+        return {key: raw[key] for key in ("name",) if key in raw} | {"options": options}
+    return raw
+
+
+Plugin = Annotated[PluginSettings, BeforeValidator(nest_options)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermSettings(Strict):
+    """One term of the objective.
+
+    Attributes:
+        score: Name of a score of ``scores``, or a cost (``macs``, ``params``).
+        weight: Factor after standardisation.
+        form: ``standard`` uses the frozen robust z-score; ``hinge`` the relative excess over
+            ``budget``; ``linear`` and ``raw`` the value times the weight.
+        budget: For ``hinge``: the value up to which nothing is added; absent: the cost of the
+            reference architecture of the space.
+    """
+
+    score: str
+    weight: float = 1.0
+    form: Literal["standard", "hinge", "linear", "raw"] = "standard"
+    budget: Above0 | None = None
+
+
+def paper_terms() -> tuple[TermSettings, ...]:
+    """``MMD + ReEnt + lambda * MACs`` with MACs as a hinge on a budget."""
+    return (
+        TermSettings(score="mmd"),
+        TermSettings(score="reent"),
+        TermSettings(score="macs", weight=10.0, form="hinge"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSettings(Strict):
+    """The number a search minimises: a weighted sum of standardised terms.
+
+    Attributes:
+        calibration: Number of first finished trials whose medians and deviations standardise
+            the terms, frozen for the rest of the run; absent: half of the trials, 30 at most.
+        calibration_from: A ``calibration.json`` of another run to use instead.
+        clip: Largest standardised value of a term, either way.
+    """
+
+    terms: tuple[TermSettings, ...] = field(default_factory=paper_terms)
+    calibration: Positive | None = None
+    calibration_from: str | None = None
+    clip: Above0 = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionSettings(Strict):
+    """How target images are cut into regions of similar appearance (``scores.md`` 6.3).
+
+    Attributes:
+        segments: Number of regions asked for; absent: one per 655 pixels, as 200 at 256x512.
+        smallest: Regions below this many pixels are merged into a neighbour.
+    """
+
+    algorithm: Literal["slic", "grid", "felzenszwalb", "cws"] = "slic"
+    segments: Positive | None = None
+    compactness: Above0 = 20.0
+    sigma: NotNegative = 1.0
+    smallest: Positive = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringSettings(Strict):
+    """What is measured of each trained candidate, without target labels.
+
+    Attributes:
+        images: Number of source and of target images looked at, the same for every candidate.
+        pixels_per_image: Sampled feature locations per image.
+        scores: Names of scores; those that the objective needs are added.
+        options: Options per score, e.g. ``{reent: {variant: mass}}``.
+    """
+
+    images: Positive = 100
+    pixels_per_image: Positive = 16
+    scores: tuple[str, ...] = ()
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    regions: RegionSettings = field(default_factory=RegionSettings)
+    batch_size: Positive = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorSettings(Strict):
+    """Where trials run.
+
+    Attributes:
+        kind: ``local`` (this process, one after the other) or ``ray`` (Ray Tune).
+        parallel: Trials at the same time; absent: as many as the resources allow.
+        address: Ray cluster; absent: a cluster of this machine alone.
+        cpus: CPU cores per trial.
+        gpus: GPUs per trial; a fraction shares one.
+        retries: Times a trial is run again after its worker was lost.
+    """
+
+    kind: Literal["local", "ray"] = "local"
+    parallel: Positive | None = None
+    address: str | None = None
+    cpus: Above0 = 1.0
+    gpus: NotNegative = 0.0
+    retries: Annotated[int, Field(ge=0)] = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings(Strict):
+    """The search itself.
+
+    Attributes:
+        space: A shipped search space by name, or the path of a YAML file.
+        trials: Number of architectures tried.
+        limits: Smallest and largest cost of an architecture, by cost name; narrows the limits
+            of the space.
+        strategy: What proposes architectures.
+        method: The adaptation method that trains every candidate.
+        training: The budget of a candidate.
+    """
+
+    space: str
+    trials: Positive
+    strategy: Plugin = field(default_factory=lambda: PluginSettings(name="evolution"))
+    method: Plugin = field(default_factory=lambda: PluginSettings(name="advent"))
+    training: TrainingSettings
+    limits: dict[Literal["macs", "params"], tuple[NotNegative, Above0]] = field(
+        default_factory=dict
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptSettings(Strict):
+    """What happens to the winner, and to the references trained the same way.
+
+    Attributes:
+        source_only: Also train the winner on source images alone.
+        hand_crafted: Also train the space's reference architecture with the same method.
+        seeds: Each is trained once per seed; results are reported as mean and spread.
+    """
+
+    method: Plugin = field(default_factory=lambda: PluginSettings(name="advent"))
+    training: TrainingSettings
+    source_only: bool = True
+    hand_crafted: bool = True
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(Strict):
+    """How labelled target images are compared with predictions.
+
+    Attributes:
+        samples: Number of predictions shown in the report.
+    """
+
+    samples: Annotated[int, Field(ge=0)] = 4
+    batch_size: Positive = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentSettings(Strict):
+    """One experiment file."""
+
+    name: str
+    data: DataSettings
+    search: SearchSettings
+    seed: int = 0
+    device: str = "auto"
+    threads: Positive | None = None
+    scoring: ScoringSettings = field(default_factory=ScoringSettings)
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    executor: ExecutorSettings = field(default_factory=ExecutorSettings)
+    adapt: AdaptSettings | None = None
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+
+    @property
+    def calibration_trials(self) -> int:
+        """Number of finished trials after which the objective is frozen."""
+        return self.objective.calibration or max(1, min(30, self.search.trials // 2))

@@ -1,0 +1,158 @@
+"""The two kinds of data set. One of them cannot reach a label, whatever its holder does."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoadapt.data.cache import Rows
+from autoadapt.errors import DataError
+
+Skipped = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class UnlabelledImages:
+    """Images of one domain, decoded and resized.
+
+    Nothing in here knows a label or where labels lie.
+
+    Attributes:
+        ids: Name of each image.
+        origins: Where each image comes from: the resolved path of its file, or style, seed and
+            number of a rendered one. Equal origins are equal images.
+        skipped: Images left out because they cannot be read, with the reason.
+    """
+
+    ids: tuple[str, ...]
+    origins: tuple[str, ...]
+    rows: Rows = field(repr=False)
+    positions: tuple[int, ...] = field(repr=False)
+    skipped: Skipped = ()
+
+    def __post_init__(self) -> None:
+        _check_lengths(self.ids, self.positions)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.rows.shape[0], self.rows.shape[1]
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """Hash of the pixels of each image at the working size."""
+        return tuple(self.rows.digests[position] for position in self.positions)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all pixels in order; equal exactly for the same images at the same size."""
+        text = "\n".join((f"{self.size}", *self.digests))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def images(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Return images as a new RGB array, (n, H, W, 3), in the order asked for.
+
+        Raises:
+            IndexError: An index is not in [0, len).
+        """
+        return self.rows.read(_positions(self.positions, indices))
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Images of one domain with a class index for each pixel.
+
+    Attributes:
+        classes: Name of each class index.
+    """
+
+    classes: tuple[str, ...]
+    rows: Rows = field(repr=False)
+    positions: tuple[int, ...] = field(repr=False)
+    pictures: UnlabelledImages
+
+    def __post_init__(self) -> None:
+        _check_lengths(self.pictures.ids, self.positions)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Name of each image."""
+        return self.pictures.ids
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.pictures.size
+
+    @property
+    def skipped(self) -> Skipped:
+        """Pairs left out because image or label cannot be used, with the reason."""
+        return self.pictures.skipped
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the pixels of all images, labels not included."""
+        return self.pictures.fingerprint
+
+    def images(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Return images as a new RGB array, (n, H, W, 3), in the order asked for."""
+        return self.pictures.images(indices)
+
+    def labels(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Return label maps as a new array, (n, H, W): class indices, ``IGNORE`` for void.
+
+        Raises:
+            IndexError: An index is not in [0, len).
+        """
+        return self.rows.read(_positions(self.positions, indices))
+
+    def unlabelled(self) -> UnlabelledImages:
+        """Return the same images without a way to their labels."""
+        return self.pictures
+
+
+def check_disjoint(target: UnlabelledImages, evaluation: UnlabelledImages | LabelledImages) -> None:
+    """Refuse an evaluation on images that were adapted to.
+
+    Images are the same when they come from the same place, or when their pixels are equal: a
+    copy under another name counts.
+
+    Raises:
+        DataError: The two share images.
+    """
+    origins, digests = set(target.origins), set(target.digests)
+    labelled = isinstance(evaluation, LabelledImages)
+    pictures = evaluation.unlabelled() if labelled else evaluation
+    shared = [
+        name
+        for name, origin, digest in zip(
+            pictures.ids, pictures.origins, pictures.digests, strict=True
+        )
+        if origin in origins or digest in digests
+    ]
+    if shared:
+        raise DataError(
+            f"{len(shared)} of {len(evaluation)} evaluation images are among the {len(target)} "
+            f"target images that are adapted to, e.g. {shared[:3]}; evaluate on another split, "
+            "or cut one split into parts with data.target.part and data.evaluation.part"
+        )
+
+
+def _check_lengths(ids: Sequence[str], positions: Sequence[int]) -> None:
+    if len(ids) != len(positions):
+        raise ValueError(f"{len(ids)} names for {len(positions)} rows")
+
+
+def _positions(positions: Sequence[int], indices: Sequence[int]) -> list[int]:
+    if any(not 0 <= index < len(positions) for index in indices):
+        raise IndexError(f"indices {list(indices)} of a data set of {len(positions)} images")
+    return [positions[index] for index in indices]

@@ -1,0 +1,76 @@
+"""Tileable noise tables, computed once, that give materials their grain.
+
+A texture is a look-up: cheaper than a hash per pixel, and as exact.
+"""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoadapt.seeding import generator
+
+Floats = NDArray[np.float64]
+
+SIDE = 128
+"""Rows and columns of a table; a power of two, so that an index wraps with a mask."""
+
+
+@cache
+def white() -> Floats:
+    """Return independent uniforms in [0, 1), (128, 128)."""
+    return _frozen(generator(0, "street", "white").random((SIDE, SIDE)))
+
+
+@cache
+def smooth(cell: int) -> Floats:
+    """Return noise in [0, 1) that varies over ``cell`` entries, (128, 128).
+
+    Args:
+        cell: Distance of the lattice points, a divisor of 128.
+    """
+    lattice = generator(0, "street", "smooth", cell).random((SIDE // cell, SIDE // cell))
+    rows = _stretch(lattice, cell)
+    return _frozen(_stretch(rows.T.copy(), cell).T.copy())
+
+
+@cache
+def cloudy() -> Floats:
+    """Return noise in [0, 1) with detail at four scales, (128, 128)."""
+    return _frozen((8 * smooth(32) + 4 * smooth(16) + 2 * smooth(8) + smooth(4)) / 15)
+
+
+@cache
+def grain() -> Floats:
+    """Return nearly normal noise of mean 0 and variance 1, (3, 256, 256).
+
+    A sum of four uniforms has variance 4 / 12, hence the factor of the root of 3.
+    """
+    four = generator(0, "street", "grain").random((4, 3, 256, 256))
+    total = four[0] + four[1] + four[2] + four[3] - 2
+    return _frozen(total * np.sqrt(3.0))
+
+
+def sample(table: Floats, row: Floats, column: Floats) -> Floats:
+    """Look up a square table at real coordinates, which wrap; the arguments broadcast."""
+    rows = np.floor(row).astype(np.int64) & (SIDE - 1)
+    columns = np.floor(column).astype(np.int64) & (SIDE - 1)
+    return table.reshape(-1).take(rows * SIDE + columns)
+
+
+def fraction(values: Floats) -> Floats:
+    """Return the part after the point, in [0, 1), of negative numbers too."""
+    return values - np.floor(values)
+
+
+def _stretch(lattice: Floats, cell: int) -> Floats:
+    """Interpolate along the first axis with a smooth step; the result wraps."""
+    step = (np.arange(cell) + 0.5) / cell
+    weight = (step * step * (3 - 2 * step))[None, :, None]
+    start, end = lattice[:, None], np.roll(lattice, -1, axis=0)[:, None]
+    return (start + weight * (end - start)).reshape(-1, lattice.shape[1])
+
+
+def _frozen(table: Floats) -> Floats:
+    table.flags.writeable = False
+    return table

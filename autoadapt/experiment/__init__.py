@@ -1,0 +1,1 @@
+"""A trial, a search, the run folder, executors, adaptation, evaluation, prediction."""

@@ -1,0 +1,112 @@
+"""Predictions as label maps and coloured overlays."""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from autoadapt.data.classes import ClassTable, blend, palette_for
+from autoadapt.errors import DataError
+from autoadapt.files import replacing
+from autoadapt.training.model import Model
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm"}
+
+
+def find_pictures(sources: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Return image files with the name of their output, without a suffix.
+
+    A folder stands for all images below it; its outputs keep the folder's inner layout.
+
+    Raises:
+        DataError: A path does not exist, a folder has no images, or two outputs would collide.
+    """
+    found: list[tuple[Path, Path]] = []
+    for source in sources:
+        if source.is_dir():
+            inside = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise DataError(f"no images in {source}; expected {', '.join(sorted(SUFFIXES))}")
+            found += [(path, path.relative_to(source).with_suffix("")) for path in inside]
+        elif source.is_file():
+            found.append((source, Path(source.stem)))
+        else:
+            raise DataError(f"no image or folder at {source}")
+    names = [name for _, name in found]
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{len(twice)} output names stand for several images, e.g. {twice[0]!r}; "
+            "predict them into different folders"
+        )
+    return found
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Decode one image as RGB.
+
+    Raises:
+        DataError: It is not an image, or damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as an image: {error}") from error
+
+
+def predict_pictures(
+    model: Model,
+    sources: Sequence[Path],
+    out: Path,
+    on_done: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write ``<name>.png`` (class indices) and ``<name>_overlay.png`` per image.
+
+    Images are resized to the working size of the model; label maps come back at their own size.
+    What is already in ``out`` under another name is left alone.
+
+    Raises:
+        DataError: An image cannot be read; what was predicted before stays.
+    """
+    pictures = find_pictures(sources)
+    table = ClassTable(model.card.classes, palette_for(model.card.classes))
+    written = []
+    for number, (path, name) in enumerate(pictures, start=1):
+        image = read_picture(path)
+        labels = label_map(model, image)
+        target = out / name
+        save_png(target.with_name(f"{target.name}.png"), labels, table)
+        overlay = blend(np.asarray(image), labels, table, alpha=0.55)
+        save_png(target.with_name(f"{target.name}_overlay.png"), overlay)
+        written.append(target.with_name(f"{target.name}.png"))
+        if on_done:
+            on_done(number, len(pictures))
+    return written
+
+
+def label_map(model: Model, image: Image.Image) -> NDArray[np.uint8]:
+    """Return the class indices of one image at its own size, (H, W)."""
+    height, width = model.card.size
+    resized = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    return model.predict(resized[None], (image.height, image.width))[0]
+
+
+def save_png(path: Path, pixels: NDArray[np.uint8], table: ClassTable | None = None) -> None:
+    """Write a PNG atomically; label maps get the palette, so that viewers show classes."""
+    with replacing(path) as file:
+        file.write(png_bytes(pixels, table))
+
+
+def png_bytes(pixels: NDArray[np.uint8], table: ClassTable | None = None) -> bytes:
+    """Encode an image (H, W, 3) or a label map (H, W) as PNG."""
+    image = Image.fromarray(pixels)
+    if table is not None:
+        image = image.convert("P")
+        image.putpalette([channel for colour in table.palette for channel in colour])
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

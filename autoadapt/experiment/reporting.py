@@ -1,0 +1,212 @@
+"""From a run folder to its reports."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoadapt.analysis.correlation_report import CorrelationReport, write_correlation
+from autoadapt.analysis.report import Sample, SearchReport, write_report
+from autoadapt.analysis.results import AdaptationResult
+from autoadapt.analysis.tables import quantity
+from autoadapt.data.classes import ClassTable, colorize
+from autoadapt.data.open import class_table
+from autoadapt.experiment.evaluate import Evaluation, evaluate
+from autoadapt.experiment.predict import png_bytes
+from autoadapt.experiment.search import Experiment
+from autoadapt.experiment.trial import domains_of, pick_device, scored_images
+from autoadapt.files import write_json
+from autoadapt.networks.build import describe
+from autoadapt.records import Record, finished
+from autoadapt.training.model import load_model
+
+TITLES = {"winner": "winner", "reference": "hand-crafted"}
+
+
+def write_search_report(experiment: Experiment) -> Path:
+    """Write ``report/`` of a run, finished or not, and return the page."""
+    return write_report(search_report(experiment), experiment.folder.path / "report")
+
+
+def search_report(experiment: Experiment) -> SearchReport:
+    """Gather what the report of a run shows."""
+    controller, settings = experiment.controller, experiment.settings
+    objective = controller.objective
+    winner = controller.winner()
+    table = class_table(settings.data)
+    return SearchReport(
+        title=settings.name,
+        facts=facts(experiment),
+        records=controller.records,
+        objective=controller.value,
+        parts=objective.parts if objective is not None else lambda record: {},
+        planned=settings.search.trials,
+        winner=winner,
+        winner_words=describe(winner.architecture) if winner else "",
+        reference_costs=controller.reference_costs,
+        samples=samples(experiment, table),
+        classes=dict(zip(table.names, table.palette, strict=True)),
+        adaptation=adaptation_results(experiment),
+        opened_labels=opened_labels(experiment),
+    )
+
+
+def opened_labels(experiment: Experiment) -> list[str]:
+    """Return one line for each time labelled target images were opened."""
+    opened = experiment.folder.labels_opened()
+    return [f"{entry['at']}: {entry['what']} ({entry['why']})" for entry in opened]
+
+
+def facts(experiment: Experiment) -> dict[str, str]:
+    """Return the settings worth showing at the top of a report."""
+    settings, search = experiment.settings, experiment.settings.search
+    height, width = settings.data.size
+    terms = (f"{t.weight:g} × {t.score} ({t.form})" for t in settings.objective.terms)
+    limits = (
+        f"{name} {quantity(low)} to {quantity(high)}"
+        for name, (low, high) in experiment.controller.limits.items()
+    )
+    return {
+        "Search space": search.space,
+        "Strategy": search.strategy.name,
+        "Method of the candidates": f"{search.method.name}, {search.training.steps} steps",
+        "Objective": " + ".join(terms),
+        "Limits": ", ".join(limits) or "none",
+        "Images": f"{width} × {height}, {len(domains_of(settings.data).source)} source, "
+        f"{len(domains_of(settings.data).target)} target",
+        "Seed": str(settings.seed),
+        "Executor": settings.executor.kind,
+    }
+
+
+def adaptation_results(experiment: Experiment) -> list[AdaptationResult]:
+    """Return the results of full adaptation that lie in the run folder, the winner's first."""
+    root = experiment.folder.path / "adapted"
+    results = []
+    folders = sorted(root.iterdir(), key=contender_order) if root.is_dir() else []
+    for folder in folders:
+        found = {
+            int(path.parent.name.removeprefix("seed-")): Evaluation.from_json(
+                json.loads(path.read_text())
+            )
+            for path in sorted(folder.glob("seed-*/evaluation.json"))
+        }
+        if found:
+            results.append(result_of(folder.name, dict(sorted(found.items()))))
+    return results
+
+
+def contender_order(folder: Path) -> tuple[int, str]:
+    """Adapted winners, adapted references, then what was trained on source alone."""
+    role, _, method = folder.name.partition("-")
+    return 2 * (method == "source_only") + (role != "winner"), method
+
+
+def result_of(name: str, found: dict[int, Evaluation]) -> AdaptationResult:
+    """Turn the evaluations of one contender into rows."""
+    role, _, method = name.partition("-")
+    first = next(iter(found.values()))
+    kind = "on source images alone" if method == "source_only" else f"with {method}"
+    whose = "the winner of the search" if role == "winner" else "the hand-crafted reference"
+    return AdaptationResult(
+        name=f"{TITLES.get(role, role)}, {method.replace('_', '-')}",
+        description=f"{whose}, trained {kind}",
+        iou=np.stack([evaluation.iou for evaluation in found.values()]),
+        classes=first.classes,
+        seeds=tuple(found),
+    )
+
+
+def samples(experiment: Experiment, table: ClassTable) -> list[Sample]:
+    """Return predictions of the trained contenders on a few target images.
+
+    With evaluation data, its images and labels are shown; otherwise images adapted to.
+    """
+    settings, root = experiment.settings, experiment.folder.path / "adapted"
+    wanted = settings.evaluation.samples
+    folders = sorted(root.iterdir(), key=contender_order) if root.is_dir() else []
+    models = {
+        folder.name: path
+        for folder in folders
+        if (path := next(iter(sorted(folder.glob("seed-*/model.pt"))), None)) is not None
+    }
+    if not models or not wanted:
+        return []
+    labelled = experiment.labelled_target if settings.data.evaluation else None
+    images = labelled.unlabelled() if labelled else domains_of(settings.data).target
+    indices = scored_images(len(images), wanted)
+    pixels = images.images(indices)
+    shown: list[dict[str, bytes]] = [{"input": png_bytes(image)} for image in pixels]
+    for name, path in models.items():
+        model = load_model(path, pick_device(settings))
+        role, _, method = name.partition("-")
+        caption = f"{TITLES.get(role, role)}, {method.replace('_', '-')}"
+        add_pictures(shown, caption, model.predict(pixels, images.size), table)
+    if labelled is not None:
+        add_pictures(shown, "truth", labelled.labels(indices), table)
+    return [
+        Sample(label=images.ids[index], pictures=pictures)
+        for index, pictures in zip(indices, shown, strict=True)
+    ]
+
+
+def add_pictures(
+    shown: list[dict[str, bytes]], caption: str, labels: NDArray[np.uint8], table: ClassTable
+) -> None:
+    """Add one coloured label map to each sample."""
+    for pictures, label in zip(shown, labels, strict=True):
+        pictures[caption] = png_bytes(colorize(label, table))
+
+
+def write_correlation_report(experiment: Experiment) -> tuple[CorrelationReport, Path]:
+    """Compute the true target mIoU of every candidate and compare each score with it.
+
+    The mIoU of a candidate is written beside its model and not computed twice.
+
+    Raises:
+        ConfigError: The run has no labelled target images.
+    """
+    records = finished(experiment.controller.records)
+    images = experiment.labelled_target
+    folder = experiment.folder
+    folder.note_labels_opened(f"{len(records)} candidates", "correlation of scores with mIoU")
+    truth = []
+    for position, record in enumerate(records, start=1):
+        experiment.watcher.stage(f"evaluating candidate {position} of {len(records)}")
+        truth.append(true_miou(experiment, record))
+    report = CorrelationReport(
+        title=experiment.settings.name,
+        models=[f"#{record.number} {record.architecture.id}" for record in records],
+        truth=truth,
+        scores=score_columns(experiment, records),
+        controls={
+            name: [record.costs.get(name) for record in records] for name in ("macs", "params")
+        },
+        facts={**facts(experiment), "Evaluation images": str(len(images))},
+        opened_labels=opened_labels(experiment),
+        seed=experiment.settings.seed,
+    )
+    return report, write_correlation(report, folder.path / "correlation")
+
+
+def true_miou(experiment: Experiment, record: Record) -> float:
+    """Return the mIoU of a candidate on the labelled target images, in [0, 1]."""
+    trial = experiment.folder.trial(record.number, record.architecture)
+    path = trial / "evaluation.json"
+    if path.exists():
+        return Evaluation.from_json(json.loads(path.read_text())).miou
+    model = load_model(trial / "model.pt", pick_device(experiment.settings))
+    found = evaluate(model, experiment.labelled_target, experiment.settings.evaluation.batch_size)
+    write_json(path, found.to_json())
+    return found.miou
+
+
+def score_columns(experiment: Experiment, records: list[Record]) -> dict[str, list[float | None]]:
+    """Return each score and the objective, one value per candidate, nothing where it failed."""
+    names = sorted({name for record in records for name in record.scores} - {"macs", "params"})
+    columns: dict[str, list[float | None]] = {
+        name: [record.scores.get(name) for record in records] for name in names
+    }
+    columns["objective"] = [experiment.controller.value(record) for record in records]
+    return columns

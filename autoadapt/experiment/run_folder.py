@@ -1,0 +1,141 @@
+"""The run folder: what is in it, who may write to it, and whether a config fits it."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from autoadapt import __version__
+from autoadapt.config.load import from_plain, to_plain
+from autoadapt.config.settings import ExperimentSettings
+from autoadapt.errors import RunError
+from autoadapt.files import JsonLines, write_json, write_text
+from autoadapt.records import Record
+from autoadapt.space.architecture import Architecture
+
+PLACES = {"executor", "device", "threads", "data.cache"}
+"""Settings that say where a run happens, not what it is; they may change when it is resumed."""
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pillow", "ray", "fvcore", "numba")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and files of one run.
+
+    ``config.yaml``, ``environment.json``, ``records.jsonl`` (one line per trial event),
+    ``calibration.json``, ``trials/<number>-<architecture id>/``, ``winner.yaml``,
+    ``adapted/<candidate>/seed-<seed>/``, ``labels_opened.jsonl``, ``report/``, ``correlation/``.
+    """
+
+    path: Path
+
+    @property
+    def events(self) -> JsonLines:
+        """The append-only log that owns the state of the search."""
+        return JsonLines(self.path / "records.jsonl")
+
+    def trial(self, number: int, architecture: Architecture) -> Path:
+        """Return the folder of one trial."""
+        return self.path / "trials" / f"{number:04d}-{architecture.id}"
+
+    def adapted(self, candidate: str, seed: int) -> Path:
+        """Return the folder of one full adaptation."""
+        return self.path / "adapted" / candidate / f"seed-{seed}"
+
+    def settings(self) -> ExperimentSettings:
+        """Return the settings the run was made with.
+
+        Raises:
+            RunError: Not a run folder, or its config is damaged.
+        """
+        path = self.path / "config.yaml"
+        if not path.is_file():
+            raise RunError(
+                f"{self.path} is not a run folder: it has no config.yaml; "
+                "'autoadapt runs' lists those that are"
+            )
+        try:
+            raw = yaml.safe_load(path.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RunError(f"{path} is damaged: {error}") from error
+        if not isinstance(raw, dict):
+            raise RunError(f"{path} is damaged: expected 'key: value' lines")
+        return from_plain(raw)
+
+    def prepare(self, settings: ExperimentSettings) -> None:
+        """Make the folder ready for these settings, new or resumed; call it while owning it.
+
+        Raises:
+            RunError: The folder belongs to other settings; the differences are listed.
+        """
+        path = self.path / "config.yaml"
+        if path.is_file():
+            before = to_plain(self.settings())
+            changed = list(differences(before, to_plain(settings)))
+            if changed:
+                shown = "\n  ".join(changed[:12])
+                raise RunError(
+                    f"{self.path} belongs to another config:\n  {shown}\n"
+                    "choose another folder with --run, or use the config of the folder"
+                )
+        else:
+            strange = [entry.name for entry in self.path.iterdir() if entry.name != "lock"]
+            if strange:
+                raise RunError(
+                    f"{self.path} is neither empty nor a run folder (it holds {strange[0]!r}); "
+                    "choose another folder with --run"
+                )
+            write_json(self.path / "environment.json", environment())
+            text = yaml.safe_dump(to_plain(settings), sort_keys=False)
+            write_text(path, f"# resolved settings; written by autoadapt {__version__}\n{text}")
+        self.events.mend()
+
+    def records(self) -> list[Record]:
+        """Return the trials that are over, in the order in which they ended."""
+        return [
+            Record.from_json(event["record"])
+            for event in self.events.read()
+            if event.get("event") == "over"
+        ]
+
+    def note_labels_opened(self, what: str, why: str) -> None:
+        """Write down that labelled target images were opened."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        JsonLines(self.path / "labels_opened.jsonl").append({"at": now, "what": what, "why": why})
+
+    def labels_opened(self) -> list[dict[str, Any]]:
+        """Return when and why labelled target images were opened."""
+        return JsonLines(self.path / "labels_opened.jsonl").read()
+
+
+def differences(before: Any, after: Any, name: str = "") -> Iterator[str]:
+    """Yield ``key: old -> new`` for every setting that differs, places left out."""
+    if name in PLACES:
+        return
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys([*before, *after]):
+            inner = f"{name}.{key}" if name else str(key)
+            yield from differences(before.get(key), after.get(key), inner)
+    elif before != after:
+        yield f"{name}: {before!r} in the folder, {after!r} now"
+
+
+def environment() -> dict[str, Any]:
+    """Return what a reader needs to judge or repeat a run on another machine."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "autoadapt": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "packages": versions,
+    }

@@ -1,0 +1,197 @@
+"""The main job: search, adapt the winner, evaluate, report; resumed by the same call."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from autoadapt.config.settings import AdaptSettings, ExperimentSettings
+from autoadapt.cost import CostCache
+from autoadapt.data.images import LabelledImages, check_disjoint
+from autoadapt.data.open import open_evaluation, open_target
+from autoadapt.errors import RunError
+from autoadapt.experiment.adapt import (
+    Contender,
+    adapt_fully,
+    contenders,
+    evaluation_of,
+    overridden,
+)
+from autoadapt.experiment.controller import Controller
+from autoadapt.experiment.evaluate import Evaluation
+from autoadapt.experiment.executors import execute
+from autoadapt.experiment.run_folder import RunFolder
+from autoadapt.experiment.trial import domains_of, region_maps
+from autoadapt.experiment.watching import Watcher
+from autoadapt.files import owning, write_text
+from autoadapt.networks.build import describe
+from autoadapt.records import Record
+from autoadapt.space import Architecture, load
+
+Results = dict[str, tuple[Contender, list[Evaluation]]]
+"""Evaluations per contender, one per seed."""
+
+
+@dataclass
+class Experiment:
+    """One run: a folder, its settings, and what has been done so far."""
+
+    folder: RunFolder
+    settings: ExperimentSettings
+    watcher: Watcher
+
+    @cached_property
+    def controller(self) -> Controller:
+        """The state of the search, rebuilt from the records."""
+        total = self.settings.search.trials
+
+        def told(record: Record, objective: float | None) -> None:
+            self.watcher.trial(record, objective, total)
+
+        classes = domains_of(self.settings.data).classes
+        size = load(self.settings.search.space).input_size
+        cache = CostCache(self.folder.path / "costs.jsonl")
+
+        def costs(architecture: Architecture) -> Mapping[str, float]:
+            return cache.count(architecture, len(classes), size)
+
+        return Controller(self.folder, self.settings, costs, on_record=told)
+
+    @cached_property
+    def labelled_target(self) -> LabelledImages:
+        """The labelled target images; whoever asks for them notes it in the run folder."""
+        return open_evaluation(self.settings.data)
+
+    def check_data(self) -> None:
+        """Open both domains, refuse an evaluation on images that are adapted to.
+
+        The evaluation images are compared as images alone; their labels stay closed.
+
+        Raises:
+            DataError: Something is missing or broken, or the two target splits overlap.
+        """
+        self.watcher.stage("decoding images (first time only)")
+        domains = domains_of(self.settings.data)
+        evaluation = self.settings.data.evaluation
+        if evaluation is not None:
+            pictures = open_target(dataclasses.replace(self.settings.data, target=evaluation))
+            check_disjoint(domains.target, pictures)
+
+    def search(self) -> Record:
+        """Run all trials and return the winner.
+
+        Raises:
+            RunError: Every trial failed.
+        """
+        self.watcher.stage("finding regions in target images (first time only)")
+        region_maps(self.settings, domains_of(self.settings.data))
+        done, total = len(self.controller.records), self.settings.search.trials
+        self.watcher.stage(f"searching: {total} trials" + (f", {done} done before" if done else ""))
+        execute(self.controller, self.watcher)
+        self.controller.finish()
+        winner = self.winner()
+        write_text(self.folder.path / "winner.yaml", winner_text(winner))
+        return winner
+
+    def winner(self) -> Record:
+        """Return the best trial.
+
+        Raises:
+            RunError: There is none.
+        """
+        winner = self.controller.winner()
+        if winner is not None:
+            return winner
+        records = self.controller.records
+        if not records:
+            raise RunError(
+                f"{self.folder.path}: no trial is over yet; run 'autoadapt search' first"
+            )
+        last = records[-1]
+        raise RunError(
+            f"{self.folder.path}: none of {len(records)} trials has an objective; the last one "
+            f"failed with {last.reason or 'a missing score'}: "
+            f"{last.detail or dict(last.score_errors)}; "
+            f"see {self.folder.trial(last.number, last.architecture)}"
+        )
+
+    def adapt(self, winner: Architecture, adapt: AdaptSettings) -> Results:
+        """Train the winner and its references fully; evaluate them where labels are given."""
+        results: Results = {}
+        for contender in contenders(winner, self.controller.space.reference, adapt):
+            results[contender.name] = (contender, [])
+            for seed in adapt.seeds:
+                self.watcher.stage(f"training {contender.title}, seed {seed}")
+                folder = self.folder.adapted(contender.name, seed)
+                model = adapt_fully(
+                    contender, self.settings, adapt, folder, seed, self.watcher.progress
+                )
+                if self.settings.data.evaluation is not None:
+                    found = evaluation_of(
+                        model, lambda: self.labelled_target, self.settings, self.folder
+                    )
+                    results[contender.name][1].append(found)
+        return results
+
+
+def winner_text(winner: Record) -> str:
+    """Return ``winner.yaml``: the architecture, in words and as values."""
+    plain = {
+        "trial": winner.number,
+        "id": winner.architecture.id,
+        "words": describe(winner.architecture),
+        "costs": dict(winner.costs),
+        "scores": dict(winner.scores),
+        **winner.architecture.to_json(),
+    }
+    return yaml.safe_dump(plain, sort_keys=False)
+
+
+def run_search(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path:
+    """Do the whole job in a run folder, or continue it, and return the report page.
+
+    Raises:
+        AutoAdaptError: Something the user can mend; what was finished before is kept.
+    """
+    from autoadapt.experiment.reporting import write_search_report
+
+    with owning(path):
+        folder = RunFolder(path)
+        folder.prepare(settings)
+        experiment = Experiment(folder, settings, watcher)
+        experiment.check_data()
+        winner = experiment.search()
+        if settings.adapt is not None:
+            experiment.adapt(winner.architecture, settings.adapt)
+        watcher.stage("writing the report")
+        return write_search_report(experiment)
+
+
+def run_adapt(
+    path: Path, watcher: Watcher, method: str | None = None, steps: int | None = None
+) -> Path:
+    """Adapt the winner of an existing run with a method, and return the report page.
+
+    Raises:
+        RunError: The run has no winner yet, or its config no ``adapt`` section.
+    """
+    from autoadapt.experiment.reporting import write_search_report
+
+    settings = RunFolder(path).settings()
+    if settings.adapt is None:
+        raise RunError(
+            f"{path}: its config has no 'adapt' section, which says how long and how to train; "
+            "add one and search into a new folder"
+        )
+    with owning(path):
+        folder = RunFolder(path)
+        folder.prepare(settings)
+        experiment = Experiment(folder, settings, watcher)
+        experiment.check_data()
+        winner = experiment.winner()
+        experiment.adapt(winner.architecture, overridden(settings.adapt, method, steps))
+        watcher.stage("writing the report")
+        return write_search_report(experiment)

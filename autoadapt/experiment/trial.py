@@ -1,0 +1,267 @@
+"""One trial: build, train, score, write down; the same code wherever it runs.
+
+A trial never sees labelled target images: the settings it gets have no evaluation data, and the
+target it opens is of a type without labels.
+"""
+
+import dataclasses
+import functools
+import json
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from autoadapt.config.load import make, score_names
+from autoadapt.config.settings import (
+    DataSettings,
+    ExperimentSettings,
+    PluginSettings,
+)
+from autoadapt.data.images import LabelledImages, UnlabelledImages
+from autoadapt.data.open import class_names, open_source, open_target
+from autoadapt.data.regions import RegionMaps
+from autoadapt.data.training import TrainingData
+from autoadapt.errors import AutoAdaptError, TrainingDivergedError
+from autoadapt.files import waiting_lock, write_json, write_text
+from autoadapt.networks.build import build
+from autoadapt.records import Record
+from autoadapt.scores._compute import compute
+from autoadapt.scores.base import Score, Statistics
+from autoadapt.seeding import derive
+from autoadapt.space.architecture import Architecture
+from autoadapt.training.fit import Fitted, Progress, fit
+from autoadapt.training.model import card_of, save_model
+
+OnProgress = Callable[[int, Progress], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One trial to run: plain values, ready to be sent to another machine."""
+
+    number: int
+    architecture: Architecture
+    origin: str
+    parents: tuple[str, ...]
+    costs: Mapping[str, float]
+    folder: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "number": self.number,
+            "architecture": self.architecture.to_json(),
+            "origin": self.origin,
+            "parents": list(self.parents),
+        }
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Both domains, opened once per process, and the regions of the target images scored."""
+
+    classes: tuple[str, ...]
+    source: LabelledImages
+    target: UnlabelledImages
+
+
+def without_evaluation(settings: ExperimentSettings) -> ExperimentSettings:
+    """Return the settings as a trial may see them: no labelled target images, no adaptation."""
+    data = dataclasses.replace(settings.data, evaluation=None)
+    return dataclasses.replace(settings, data=data, adapt=None)
+
+
+@functools.lru_cache(maxsize=2)
+def open_domains(data: str) -> Domains:
+    """Open source and target; the settings come as JSON so that equal ones are opened once."""
+    settings = from_json_data(data)
+    return Domains(class_names(settings), open_source(settings), open_target(settings))
+
+
+def domains_of(settings: DataSettings) -> Domains:
+    """Return both domains of an experiment, decoded once and shared by all trials."""
+    unlabelled = dataclasses.replace(settings, evaluation=None)
+    return open_domains(json.dumps(to_plain(unlabelled), sort_keys=True))
+
+
+def from_json_data(data: str) -> DataSettings:
+    """Undo the JSON form of data settings."""
+    return TypeAdapter(DataSettings).validate_python(json.loads(data))
+
+
+def cache_folder(settings: DataSettings) -> Path:
+    """Return the folder of decoded images and regions."""
+    return cache_root(settings)
+
+
+def region_maps(settings: ExperimentSettings, domains: Domains) -> RegionMaps:
+    """Return the regions of the scored target images, computed once and cached."""
+    indices = scored_images(len(domains.target), settings.scoring.images)
+    images = domains.target.images(indices)
+    key = f"{domains.target.fingerprint}-{len(indices)}"
+    return RegionMaps.open(images, key, settings.scoring.regions, cache_root(settings.data))
+
+
+def scored_images(available: int, wanted: int) -> list[int]:
+    """Return ``wanted`` indices spread evenly over what is there; the same for every candidate."""
+    number = min(available, wanted)
+    return [int(index) for index in np.linspace(0, available - 1, number).round()]
+
+
+def pick_device(settings: ExperimentSettings) -> torch.device:
+    """Return the device of a trial: what the settings name, or CUDA where there is one."""
+    if settings.device != "auto":
+        return torch.device(settings.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def run_trial(
+    task: Task, settings: ExperimentSettings, on_progress: OnProgress | None = None
+) -> Record:
+    """Run one trial, or take the result it already left in its folder.
+
+    A candidate that diverges, runs out of memory or raises becomes a failed record with the
+    reason. What would fail every trial alike (data, disk, config) is raised.
+
+    Raises:
+        AutoAdaptError: The data, the disk or the config is at fault, not this candidate.
+    """
+    result = task.folder / "result.json"
+    with waiting_lock(task.folder / "lock"):  # a lost worker may still be running this trial
+        if result.exists():
+            return Record.from_json(json.loads(result.read_text()))
+        started = time.perf_counter()
+        record = attempt(task, without_evaluation(settings), on_progress)
+        record = dataclasses.replace(record, seconds=round(time.perf_counter() - started, 3))
+        write_json(result, record.to_json())
+        (task.folder / "checkpoint.pt").unlink(missing_ok=True)
+    return record
+
+
+def attempt(task: Task, settings: ExperimentSettings, on_progress: OnProgress | None) -> Record:
+    """Return the record of a trial, finished or failed."""
+    try:
+        return evaluate_candidate(task, settings, on_progress)
+    except TrainingDivergedError as error:
+        return failed(task, settings, "nan", error)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return failed(task, settings, "out_of_memory", error)
+    except AutoAdaptError:
+        raise
+    except Exception as error:
+        reason = "out_of_memory" if "out of memory" in str(error).lower() else "error"
+        return failed(task, settings, reason, error)
+
+
+def failed(task: Task, settings: ExperimentSettings, reason: str, error: BaseException) -> Record:
+    """Return the record of a failed trial; its whole traceback goes to ``error.txt``."""
+    write_text(task.folder / "error.txt", "".join(traceback.format_exception(error)))
+    line = str(error).strip().splitlines()
+    detail = f"{type(error).__name__}: {line[0][:300] if line else 'no message'}"
+    return record_of(task, settings, status="failed", reason=reason, detail=detail)
+
+
+def record_of(task: Task, settings: ExperimentSettings, **known: Any) -> Record:
+    """Return a record with what the task and the settings say."""
+    return Record(
+        number=task.number,
+        architecture=task.architecture,
+        seed=settings.seed,
+        steps=settings.search.training.steps,
+        costs=dict(task.costs),
+        origin=task.origin,
+        parents=task.parents,
+        **known,
+    )
+
+
+def evaluate_candidate(
+    task: Task, settings: ExperimentSettings, on_progress: OnProgress | None
+) -> Record:
+    """Train a candidate and score it without labels."""
+    domains = domains_of(settings.data)
+    device = pick_device(settings)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    seed = derive(settings.seed, "trial", task.number)
+    fitted = train(
+        task.architecture,
+        settings.search.method,
+        settings.search.training,
+        domains,
+        settings.data,
+        seed=seed,
+        device=device,
+        folder=task.folder,
+        on_progress=None if on_progress is None else functools.partial(on_progress, task.number),
+    )
+    statistics = measure(fitted.predictor, domains, settings, device, task.costs)
+    scores, errors = compute(scores_of(settings), statistics)
+    return record_of(
+        task,
+        settings,
+        status="finished",
+        scores=scores,
+        score_errors=errors,
+        losses=dict(fitted.losses),
+    )
+
+
+def train(
+    architecture: Architecture,
+    method: PluginSettings,
+    training: TrainingSettings,
+    domains: Domains,
+    data: DataSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    folder: Path,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Fitted:
+    """Build a network, train it, and leave ``model.pt`` in the folder; resumes what was begun."""
+    network = build(architecture, len(domains.classes), seed=derive(seed, "network"))
+    drawn = TrainingData(
+        domains.source, domains.target, len(domains.classes), data, training.batch_size, seed
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    fitted = fit(
+        make("uda", method),
+        network,
+        drawn,
+        training,
+        seed=seed,
+        device=device,
+        folder=folder,
+        on_progress=on_progress,
+    )
+    card = card_of(architecture, data, domains.classes, method)
+    save_model(folder / "model.pt", fitted, card)
+    return fitted
+
+
+def scores_of(settings: ExperimentSettings) -> dict[str, Score]:
+    """Return the scores of an experiment by name; costs among the terms are no scores."""
+    options = settings.scoring.options
+    return {
+        name: make("scores", PluginSettings(name=name, options=options.get(name, {})))
+        for name in score_names(settings)
+    }
+
+
+def measure(
+    predictor: nn.Module,
+    domains: Domains,
+    settings: ExperimentSettings,
+    device: torch.device,
+    costs: Mapping[str, float],
+) -> Statistics:
+    """Collect the statistics of one candidate on the fixed sample of both domains."""
+    raise RuntimeError

@@ -1,0 +1,187 @@
+"""Files that survive a crash: atomic replacement, durable appends, locks that die with us."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from autoadapt.errors import RunError
+
+
+@contextlib.contextmanager
+def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Write a file that appears whole or not at all.
+
+    The bytes go to a temporary neighbour, are synced to disk and take the place of ``path`` in
+    one rename. When anything fails the old file is untouched and the temporary one removed.
+
+    Raises:
+        RunError: The disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise disk_full(path) from error
+        raise
+
+
+def shipped(kind: str) -> Path:
+    """Return the folder of the files that come with the package.
+
+    Args:
+        kind: ``configs`` or ``search_spaces``: inside an installed package under ``shipped``, in
+            a checkout next to it.
+    """
+    package = Path(__file__).parent
+    installed = package / "shipped" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file atomically."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file atomically; NaN and infinities are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def disk_full(path: Path) -> RunError:
+    """Return the error for a full disk; what was already written stays as it was."""
+    return RunError(
+        f"no space left on the disk that holds {path.parent}: {path.name} was not written; "
+        "free some space and run the same command again, it continues where it stopped"
+    )
+
+
+class JsonLines:
+    """An append-only file of JSON values, one per line, each on disk before the call returns.
+
+    A line that a crash cut in half is removed when the file is next opened for writing; a
+    damaged line in the middle was not written by us and is an error.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return all whole lines; a torn last one is left out.
+
+        Raises:
+            RunError: A line before the last is not a JSON object.
+        """
+        if not self.path.exists():
+            return []
+        *lines, _torn = self.path.read_bytes().split(b"\n")
+        values = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                value = json.loads(line)
+            except ValueError:
+                value = None
+            if not isinstance(value, dict):
+                raise RunError(
+                    f"{self.path}:{number}: not a JSON object: {line[:60]!r}; "
+                    "restore the file from a backup, or delete this line to lose only this trial"
+                )
+            values.append(value)
+        return values
+
+    def mend(self) -> None:
+        """Cut a torn last line, so that the next append starts on a line of its own."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb+") as file:
+            content = file.read()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                file.truncate(whole)
+                os.fsync(file.fileno())
+
+    def append(self, value: dict[str, Any], *, durable: bool = True) -> None:
+        """Add one line.
+
+        Args:
+            durable: Wait until it is on disk, so that it survives a power cut; without, it
+                survives the death of this process.
+
+        Raises:
+            RunError: The disk is full; the file is as it was before.
+        """
+        line = json.dumps(value, allow_nan=False).encode() + b"\n"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            before = file.tell()
+            try:
+                file.write(line)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                with contextlib.suppress(OSError):
+                    os.truncate(self.path, before)
+                if error.errno == errno.ENOSPC:
+                    raise disk_full(self.path) from error
+                raise
+
+
+@contextlib.contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock, waiting for whoever holds it; the system frees it if we die."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def owning(folder: Path) -> Iterator[None]:
+    """Own a run folder for as long as the block runs; freed by the system even on kill -9.
+
+    Raises:
+        RunError: Another live process owns it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise RunError(
+                f"{folder} is in use by another process ({owner}); wait for it, stop it, "
+                "or choose another folder with --run"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        file.flush()
+        yield
+
+
+def owned(folder: Path) -> bool:
+    """Whether a live process owns a run folder right now."""
+    path = folder / "lock"
+    if not path.exists():
+        return False
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

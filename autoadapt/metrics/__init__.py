@@ -1,0 +1,1 @@
+"""Metrics that need labels: for evaluation and correlation, never for a search."""

@@ -1,0 +1,146 @@
+"""Metrics of segmentation that need labels, all from one confusion matrix over the data set.
+
+Counts are summed over all images first and divided last; a mean of per-image values is another
+number and not given. Shares are in [0, 1].
+
+A class with no pixel in labels and predictions alike has no IoU and no Dice: it is NaN. Means
+leave such classes out (``absent="nan"``, as AdaptSegNet and AdvEnt evaluate) or count them as 0
+(``absent="zero"``, as CRST evaluates). A class that is predicted but never labelled has IoU 0
+under both.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autoadapt.data.batches import IGNORE
+
+Absent = Literal["nan", "zero"]
+Maps = Tensor | NDArray[Any]
+
+
+class ConfusionMatrix:
+    """Pixel counts by true and predicted class.
+
+    Attributes:
+        counts: (C, C) int64, row: class of the label, column: class predicted.
+
+    Args:
+        num_classes: C, from 1 to 255.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        if not 1 <= num_classes <= IGNORE:
+            raise ValueError(f"{num_classes} classes; expected 1 to {IGNORE}")
+        self.num_classes = num_classes
+        self.counts: NDArray[np.int64] = np.zeros((num_classes, num_classes), np.int64)
+
+    def update(self, prediction: Maps, label: Maps) -> None:
+        """Add the pixels of label maps, except those labelled ``IGNORE``.
+
+        Args:
+            prediction: Integers of any shape, each in [0, C).
+            label: Integers of the same shape, each in [0, C) or ``IGNORE``.
+
+        Raises:
+            ValueError: Shapes differ, values are not integers or outside these ranges; nothing
+                was added.
+        """
+        predicted, true = _integers(prediction, "prediction"), _integers(label, "label")
+        if predicted.shape != true.shape:
+            raise ValueError(
+                f"prediction is {tuple(predicted.shape)} but label is {tuple(true.shape)}"
+            )
+        if predicted.numel() == 0:
+            return
+        _check_range(predicted, self.num_classes, "prediction")
+        # Void goes to a row of its own, which is then dropped: cheaper than selecting pixels.
+        size = self.num_classes
+        rows = true.to(predicted.device).reshape(-1).to(torch.int32)
+        rows = torch.where(rows == IGNORE, size, rows)
+        _check_range(rows, size + 1, f"label (other than {IGNORE})")
+        cells = rows.mul_(size).add_(predicted.reshape(-1).to(torch.int32))
+        counted = torch.bincount(cells, minlength=(size + 1) * size)
+        self.counts += counted[: size * size].view(size, size).cpu().numpy()
+
+    def merge(self, other: "ConfusionMatrix") -> None:
+        """Add the counts of another matrix over the same classes."""
+        if other.num_classes != self.num_classes:
+            raise ValueError(f"{other.num_classes} classes added to {self.num_classes}")
+        self.counts += other.counts
+
+    def iou(self) -> NDArray[np.float64]:
+        """Return intersection over union per class, (C,), NaN for absent classes."""
+        hit, labelled, predicted = self._totals()
+        return _ratio(hit, labelled + predicted - hit)
+
+    def dice(self) -> NDArray[np.float64]:
+        """Return the Dice coefficient (F1) per class, (C,), NaN for absent classes."""
+        hit, labelled, predicted = self._totals()
+        return _ratio(2 * hit, labelled + predicted)
+
+    def recall(self) -> NDArray[np.float64]:
+        """Return the share of each class's labelled pixels that was found, (C,)."""
+        hit, labelled, _ = self._totals()
+        return _ratio(hit, labelled)
+
+    def miou(self, classes: Sequence[int] | None = None, absent: Absent = "nan") -> float:
+        """Return the mean IoU of some classes, or of all.
+
+        A subset changes what is averaged, not what is counted: a pixel of a chosen class that is
+        predicted as another one stays an error.
+
+        Args:
+            classes: Indices; absent: all.
+            absent: What classes without any pixel count as; see the module.
+
+        Returns:
+            NaN if all of them are absent and left out.
+        """
+        return _mean(self.iou(), classes, absent)
+
+    def mean_dice(self, classes: Sequence[int] | None = None, absent: Absent = "nan") -> float:
+        """Return the mean Dice coefficient; arguments as in ``miou``."""
+        return _mean(self.dice(), classes, absent)
+
+    def pixel_accuracy(self) -> float:
+        """Return the share of labelled pixels that is predicted right; NaN without any."""
+        total = int(self.counts.sum())
+        return int(np.trace(self.counts)) / total if total else float("nan")
+
+    def _totals(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        return np.diag(self.counts), self.counts.sum(axis=1), self.counts.sum(axis=0)
+
+
+def _integers(values: Maps, what: str) -> Tensor:
+    tensor = (
+        values if isinstance(values, Tensor) else torch.from_numpy(np.require(values, None, "W"))
+    )
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise ValueError(f"{what} is {tensor.dtype}; expected integers")
+    return tensor
+
+
+def _check_range(values: Tensor, stop: int, what: str) -> None:
+    low, high = (int(end) for end in torch.aminmax(values))
+    if low < 0 or high >= stop:
+        outside = low if low < 0 else high
+        raise ValueError(f"{what} contains {outside}; expected 0 to {stop - 1}")
+
+
+def _ratio(numerator: NDArray[np.int64], denominator: NDArray[np.int64]) -> NDArray[np.float64]:
+    result = np.full(len(denominator), np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator > 0)
+    return result
+
+
+def _mean(values: NDArray[np.float64], classes: Sequence[int] | None, absent: Absent) -> float:
+    chosen = values if classes is None else values[list(classes)]
+    if absent == "zero":
+        chosen = np.nan_to_num(chosen, nan=0.0)
+    present = chosen[~np.isnan(chosen)]
+    return float(present.mean()) if len(present) else float("nan")
