@@ -83,7 +83,7 @@ IGNORED = {
         "instance_norm",
         "layer_norm",
     ),
-    "a view or an alias of a tensor": ("clone", "expand_as", "view_as"),
+    "a copy, a view or a size": ("clone", "expand_as", "numel", "view_as"),
 }
 """Operators that count nothing, by the reason why, besides the reshaping and copying ones that
 fvcore knows to be free. Batch normalisation has a count of its own: with stored statistics it
@@ -278,6 +278,6 @@ class _Metered(TorchFunctionMode):
                 images, weight, bias, stride, padding, dilation, False, no, groups, *cudnn
             )
         if func is nn.functional.batch_norm:
-            self.batch_norm_elements += math.prod(int(side) for side in args[0].shape)
+            self.batch_norm_elements += int(args[0].numel())
             return args[0]
         return func(*args, **(kwargs or {}))

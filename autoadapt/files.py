@@ -6,11 +6,19 @@ import fcntl
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from autoadapt.errors import RunError
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""What the system says when a disk, or the quota of a user on it, is used up."""
+PROBES = 10
+"""Attempts to own a folder: whoever merely asks ``owned`` holds the lock for an instant."""
+LEFTOVER = ".part"
+"""Ending of a file that is not whole yet."""
 
 
 @contextlib.contextmanager
@@ -24,7 +32,7 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         RunError: The disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFTOVER)
     try:
         with os.fdopen(descriptor, mode) as file:
             yield file
@@ -34,9 +42,18 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         os.replace(name, path)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno in FULL:
             raise disk_full(path) from error
         raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove what ``replacing`` left half written in a folder when its process was killed.
+
+    Only for folders that nobody else is writing to.
+    """
+    for leftover in folder.glob(f".*{LEFTOVER}"):
+        leftover.unlink(missing_ok=True)
 
 
 def shipped(kind: str) -> Path:
@@ -126,19 +143,36 @@ class JsonLines:
         """
         line = json.dumps(value, allow_nan=False).encode() + b"\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
+        # Unbuffered: a buffer would try to write the rest of a failed line when it is closed.
+        with self.path.open("ab", buffering=0) as file:
             before = file.tell()
             try:
-                file.write(line)
-                file.flush()
+                write_all(file.fileno(), line)
                 if durable:
                     os.fsync(file.fileno())
-            except OSError as error:
+            except BaseException as error:
                 with contextlib.suppress(OSError):
-                    os.truncate(self.path, before)
-                if error.errno == errno.ENOSPC:
+                    os.ftruncate(file.fileno(), before)
+                if isinstance(error, OSError) and error.errno in FULL:
                     raise disk_full(self.path) from error
                 raise
+        if durable and not before:
+            sync_folder(self.path.parent)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write all bytes; a disk that is nearly full takes some of them before it complains."""
+    while content:
+        content = content[os.write(descriptor, content) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of the files in a folder are on disk, such as that of a new file."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -159,15 +193,17 @@ def owning(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        for probe in range(PROBES):
+            if locked(file):
+                break
+            time.sleep(0.02 * probe)
+        else:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise RunError(
                 f"{folder} is in use by another process ({owner}); wait for it, stop it, "
                 "or choose another folder with --run"
-            ) from None
+            )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         file.flush()
@@ -180,8 +216,13 @@ def owned(folder: Path) -> bool:
     if not path.exists():
         return False
     with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not locked(file)
+
+
+def locked(file: IO[Any]) -> bool:
+    """Lock a file for as long as it is open; False if another process has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

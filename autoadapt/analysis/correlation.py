@@ -104,7 +104,9 @@ def agreement(name: str, score: Float, truth: Float, *, seed: int) -> Agreement:
     score, truth = score[known], truth[known]
     n, dropped = len(score), int((~known).sum())
     if n < SMALLEST:
-        reason = f"{n} model{'s' * (n != 1)} have it, at least {SMALLEST} are needed"
+        reason = (
+            f"{n} {'model has' if n == 1 else 'models have'} it, at least {SMALLEST} are needed"
+        )
         return Agreement(name=name, n=n, dropped=dropped, reason=reason)
     if np.ptp(score) == 0 or np.ptp(truth) == 0:
         what = "score" if np.ptp(score) == 0 else "truth"

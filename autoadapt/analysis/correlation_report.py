@@ -26,6 +26,7 @@ from autoadapt.analysis.page import (
     cell,
     document,
     facts,
+    join,
     picture,
     prose,
     section,
@@ -248,6 +249,7 @@ def correlation_page(report: CorrelationReport, drawings: Sequence[Drawing]) -> 
             "How each score ranks",
             picture(overview, class_="plot wide"),
             agreement_table(report),
+            undefined_notes(report),
             anchor="table",
         ),
         section(
@@ -276,16 +278,14 @@ def agreement_table(report: CorrelationReport) -> Markup:
         name, *texts = agreement_cells(one, report.controls)
         cells = [cell(text, value=value) for text, value in zip(texts, values, strict=True)]
         kind = CONTROL if one.name in report.controls else None
-        rows.append(
-            tag(
-                "tr",
-                cell(name, class_="first"),
-                *cells,
-                cell(one.reason, class_="words"),
-                class_=kind,
-            )
-        )
-    return table([*HEADER, "remarks"], rows, numeric=HEADER[1:])
+        rows.append(tag("tr", cell(name, class_="first"), *cells, class_=kind))
+    return table(HEADER, rows, numeric=HEADER[1:])
+
+
+def undefined_notes(report: CorrelationReport) -> Markup:
+    """Say why some scores have no numbers."""
+    reasons = [f"{one.name}: {one.reason}." for one in report.agreements if one.reason]
+    return join(tag("p", reason, class_="note") for reason in reasons)
 
 
 def method(report: CorrelationReport) -> list[Markup]:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from autoadapt.files import replacing, write_text
@@ -38,6 +40,8 @@ VARIABLES = {
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "///", "||", "\\\\\\", "xx", "--", "++")
+DPI = 160
+"""Dots per inch of a PNG."""
 
 STYLE = {
     "figure.facecolor": PAPER,
@@ -82,7 +86,7 @@ class Drawing:
         name: File name without ending, unique in its page.
         description: What a reader who cannot see it is told.
         svg: Stand-alone SVG.
-        png: The same at 160 dots per inch, on white.
+        png: The same as pixels, on white.
     """
 
     name: str
@@ -132,12 +136,14 @@ def draw(
         size: Width and height in inches.
     """
     with style(name):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size, dpi=DPI, layout="constrained")
         plot(figure.add_subplot())
         svg, png = io.BytesIO(), io.BytesIO()
+        # Not savefig: it draws everything once more to measure it, here twice for nothing.
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        figure.set_layout_engine("none")  # keeps the layout just found
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(svg, format="svg", metadata=nothing)
-        figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
+        FigureCanvasSVG(figure).print_svg(svg, metadata=nothing)  # type: ignore[no-untyped-call]
     return Drawing(
         name=name, description=description, svg=svg.getvalue().decode(), png=png.getvalue()
     )

@@ -21,7 +21,16 @@ from autoadapt.files import write_text
 from autoadapt.records import Record
 from autoadapt.space.architecture import thaw
 
-__all__ = ["Sample", "SearchReport", "draw_all", "summarise", "trials_csv", "write_report"]
+__all__ = [
+    "Sample",
+    "SearchReport",
+    "draw_all",
+    "draw_pair",
+    "draw_parts",
+    "summarise",
+    "trials_csv",
+    "write_report",
+]
 
 SHOWN_PARTS = 10
 """Best trials whose objective is shown in parts."""
@@ -51,10 +60,6 @@ def write_report(report: SearchReport, folder: Path) -> Path:
 
 def draw_all(report: SearchReport) -> dict[str, Drawing]:
     """Return the plots of the page by name; those without any numbers are left out."""
-    best = {
-        f"{record.architecture.id[:8]} #{record.number}": report.parts(record)
-        for record in report.best_first[:SHOWN_PARTS]
-    }
     drawings = [
         draw(
             lambda ax: plot_history(report.history, ax=ax),
@@ -62,17 +67,26 @@ def draw_all(report: SearchReport) -> dict[str, Drawing]:
             description="Objective of each trial in the order proposed, with the best so far",
             size=(9.6, 3.7),
         ),
-        draw(
-            lambda ax: plot_parts(best, ax=ax),
-            name="parts",
-            description=f"Terms of the objective of the best {len(best)} trials",
-            size=(9.6, 1.2 + 0.28 * max(len(best), 3)),
-        ),
+        draw_parts(report),
         draw_pareto(report),
         draw_pair(report),
         draw_classes(report),
     ]
     return {drawing.name: drawing for drawing in drawings if drawing}
+
+
+def draw_parts(report: SearchReport) -> Drawing:
+    """Draw the terms of the objective of the best trials."""
+    best = {
+        f"{record.architecture.id[:8]} #{record.number}": report.parts(record)
+        for record in report.best_first[:SHOWN_PARTS]
+    }
+    return draw(
+        lambda ax: plot_parts(best, ax=ax),
+        name="parts",
+        description=f"Terms of the objective of the best {len(best)} trials",
+        size=(9.6, 1.2 + 0.28 * max(len(best), 3)),
+    )
 
 
 def draw_pareto(report: SearchReport) -> Drawing:

@@ -134,10 +134,7 @@ def validate(raw: Mapping[str, Any]) -> tuple[ExperimentSettings | None, list[Mi
 
 def explain(mistake: Any, kind: type) -> Mistake:
     """Turn one pydantic error into words; an unknown key gets the nearest known one."""
-    keys: COSTS = ("macs", "params", "activations")
-"""Terms of an objective that are known before training; they are no scores."""
-
-Keys = tuple(key for key in mistake["loc"] if not str(key).startswith("function-"))
+    keys: Keys = tuple(key for key in mistake["loc"] if not str(key).startswith("function-"))
     name = ".".join(map(str, keys)) or "whole file"
     if mistake["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = known_keys(kind, keys[:-1])

@@ -19,7 +19,7 @@ import shutil
 import struct
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
@@ -218,28 +218,51 @@ def _describe(path: Path) -> Description | None:
     return Description.from_bytes(raw) if hashlib.sha256(raw).digest() == digest else None
 
 
+def write_rows(
+    path: Path, rows: Iterable[NDArray[np.uint8]], *, key: str, shape: tuple[int, ...]
+) -> Rows:
+    """Write rows that come one after the other, such as pseudo-labels, and open them.
+
+    The file appears whole or not at all and replaces an older one; whoever has that one open
+    goes on reading the old rows.
+
+    Raises:
+        RunError: The disk is full.
+    """
+    _write_file(path, rows, key, shape)
+    return reopen(path)
+
+
 def _build(path: Path, recipe: Recipe) -> None:
     logger.info("decoding %d %s into %s", recipe.count, recipe.what, path)
+    _write_file(path, _made_in_order(recipe), recipe.key, recipe.shape)
+
+
+def _write_file(
+    path: Path, made: Iterable[NDArray[np.uint8] | str], key: str, shape: tuple[int, ...]
+) -> None:
     with files.replacing(path) as file:
         file.write(bytes(_START))
-        digests, broken = _write_rows(file, recipe)
-        raw = Description(recipe.key, recipe.shape, tuple(digests), broken).to_bytes()
+        digests, broken = _write_rows(file, made, shape)
+        raw = Description(key, shape, tuple(digests), broken).to_bytes()
         file.write(raw)
-        size = recipe.count * prod(recipe.shape)
+        size = len(digests) * prod(shape)
         file.seek(0)
         # The header comes last: a file that has one is complete.
         file.write(_HEADER.pack(_MAGIC, size, len(raw), hashlib.sha256(raw).digest()))
 
 
-def _write_rows(file: IO[bytes], recipe: Recipe) -> tuple[list[str], dict[int, str]]:
+def _write_rows(
+    file: IO[bytes], made: Iterable[NDArray[np.uint8] | str], shape: tuple[int, ...]
+) -> tuple[list[str], dict[int, str]]:
     digests, broken = [], {}
-    nothing = np.zeros(recipe.shape, np.uint8)
-    for index, made in enumerate(_made_in_order(recipe)):
-        if isinstance(made, str):
-            broken[index] = made
-        row = nothing if isinstance(made, str) else np.ascontiguousarray(made)
-        if row.shape != recipe.shape or row.dtype != np.uint8:
-            raise ValueError(f"row {index} is {row.dtype} {row.shape}, not uint8 {recipe.shape}")
+    nothing = np.zeros(shape, np.uint8)
+    for index, one in enumerate(made):
+        if isinstance(one, str):
+            broken[index] = one
+        row = nothing if isinstance(one, str) else np.ascontiguousarray(one)
+        if row.shape != shape or row.dtype != np.uint8:
+            raise ValueError(f"row {index} is {row.dtype} {row.shape}, not uint8 {shape}")
         digests.append(hashlib.blake2b(row.data, digest_size=16).hexdigest())
         file.write(row.data)
     return digests, broken

@@ -89,7 +89,14 @@ class Transform:
         Returns:
             (N, 3, h, w) float32 of crop or image size.
         """
-        return self._colours(self._places(images, purpose, step), purpose, step)
+        planes = _planes(self._cropped(images, purpose, step))
+        self._mirror(planes, purpose, step)
+        strength = self.settings.jitter
+        if strength > 0:
+            rng = generator(self.seed, purpose, "jitter", step)
+            factors = rng.uniform(1 - strength, 1 + strength, size=(3, len(images)))
+            planes = jitter(planes, torch.from_numpy(factors).float())
+        return _normalised(planes, self.settings.normalisation)
 
     def pairs(
         self, images: NDArray[np.uint8], labels: NDArray[np.uint8], purpose: str, step: int
@@ -105,40 +112,29 @@ class Transform:
         Returns:
             (N, 3, h, w) float32 and (N, h, w) int64.
         """
-        moved = torch.from_numpy(self._places(labels, purpose, step)).long()
-        return self.images(images, purpose, step), moved
+        classes = torch.from_numpy(self._cropped(labels, purpose, step)).long()
+        self._mirror(classes, purpose, step)
+        return self.images(images, purpose, step), classes
 
-    def _places(self, arrays: NDArray[np.uint8], purpose: str, step: int) -> NDArray[np.uint8]:
-        if self.settings.crop is not None:
-            arrays = self._cropped(arrays, purpose, step, self.settings.crop)
-        if self.settings.flip:
-            mirrored = generator(self.seed, purpose, "flip", step).random(len(arrays)) < 0.5
-            if mirrored.any():
-                arrays = arrays.copy()
-                arrays[mirrored] = arrays[mirrored, :, ::-1]
-        return arrays
-
-    def _cropped(
-        self, arrays: NDArray[np.uint8], purpose: str, step: int, crop: tuple[int, int]
-    ) -> NDArray[np.uint8]:
-        room = np.subtract(arrays.shape[1:3], crop)
+    def _cropped(self, arrays: NDArray[np.uint8], purpose: str, step: int) -> NDArray[np.uint8]:
+        if self.settings.crop is None:
+            return np.require(arrays, requirements=["C", "W"])
+        height, width = self.settings.crop
+        room = np.subtract(arrays.shape[1:3], self.settings.crop)
         shape = (len(arrays), 2)
         corners = generator(self.seed, purpose, "crop", step).integers(0, room + 1, size=shape)
-        height, width = crop
         windows = [
             array[top : top + height, left : left + width]
             for array, (top, left) in zip(arrays, corners, strict=True)
         ]
         return np.stack(windows)
 
-    def _colours(self, images: NDArray[np.uint8], purpose: str, step: int) -> Tensor:
-        planes = _planes(images)
-        strength = self.settings.jitter
-        if strength > 0:
-            rng = generator(self.seed, purpose, "jitter", step)
-            factors = rng.uniform(1 - strength, 1 + strength, size=(3, len(images)))
-            planes = jitter(planes, torch.from_numpy(factors).float())
-        return _normalised(planes, self.settings.normalisation)
+    def _mirror(self, batch: Tensor, purpose: str, step: int) -> None:
+        """Mirror about half of a batch (N, ..., W) in place, images and labels alike."""
+        if self.settings.flip:
+            chosen = generator(self.seed, purpose, "flip", step).random(len(batch)) < 0.5
+            for index in np.flatnonzero(chosen).tolist():
+                batch[index] = batch[index].flip(-1)
 
 
 def without_augmentation(settings: DataSettings) -> Transform:

@@ -80,7 +80,7 @@ def evaluate(model: Model, images: LabelledImages, batch_size: int) -> Evaluatio
         images.classes,
         np.asarray(matrix.iou()),
         float(matrix.miou()),
-        float(matrix.accuracy()),
+        float(matrix.pixel_accuracy()),
         np.asarray(matrix.counts),
         len(images),
     )

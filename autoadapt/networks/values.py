@@ -24,6 +24,7 @@ class ValueReader:
         self.family = family
         self.values = values
         self.asked: list[str] = []
+        self.without_effect: list[str] = []
 
     def one_of(self, key: str, options: tuple[Option, ...]) -> Option:
         """Return the option that the value equals, in type too: True is not 1."""
@@ -56,19 +57,27 @@ class ValueReader:
                 return numbers
         raise self._wrong(key, value, "a list of whole numbers above 0, such as [1, 2]")
 
+    def inactive(self, *keys: str) -> None:
+        """Note keys that exist but have no effect next to the values read so far."""
+        self.without_effect.extend(keys)
+
     def finish(self) -> None:
         """Refuse keys that were not asked for.
 
         Raises:
-            SpaceError: There are some; an unknown key or a choice without effect here.
+            SpaceError: There are some: unknown ones, or ones without effect here.
         """
         extra = sorted(set(self.values) - set(self.asked))
         if extra:
-            hints = ", ".join(repr(key) + suggestion(key, self.asked) for key in extra)
             raise SpaceError(
-                f"{self.family}: {hints}: no such choice, or without effect next to the others; "
+                f"{self.family}: {', '.join(map(self._excuse, extra))}; "
                 f"expected exactly: {', '.join(sorted(self.asked))}"
             )
+
+    def _excuse(self, key: str) -> str:
+        if key in self.without_effect:
+            return f"{key!r} has no effect next to the other values and must be absent (use 'when')"
+        return f"there is no choice {key!r}{suggestion(key, self.asked)}"
 
     def _value(self, key: str) -> Value:
         self.asked.append(key)

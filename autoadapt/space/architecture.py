@@ -69,10 +69,11 @@ def freeze(value: Any) -> Value:
     Raises:
         SpaceError: Something is of none of the plain types, or a number is not finite.
     """
-    if isinstance(value, list | tuple):
-        return tuple(freeze(item) for item in value)
-    if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+    # Tuples of types: this runs for every choice of every proposal, and A | B is built anew.
+    if isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
         return value
+    if isinstance(value, (list, tuple)):
+        return tuple(map(freeze, value))
     raise SpaceError(f"an architecture may hold {type_names}, found {value!r}")
 
 

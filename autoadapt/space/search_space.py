@@ -16,8 +16,6 @@ Limits = Mapping[str, tuple[float, float]]
 
 TRIES = 1000
 """Rejections by ``forbid`` before drawing gives up."""
-WIDEN_AFTER = 50
-"""Rejected mutants before one more choice is changed at once."""
 
 
 class SpaceExhausted(SpaceError):  # noqa: N818 - an end, not a mistake
@@ -91,7 +89,7 @@ class SearchSpace:
 
         Raises:
             SpaceError: The architecture is not of this space.
-            SpaceExhausted: It is the only one.
+            SpaceExhausted: It is the only one, or practically all others are forbidden.
             ValueError: ``changes`` is below 1.
         """
         if changes < 1:
@@ -100,23 +98,16 @@ class SearchSpace:
         old = architecture.values
         movable = [c for c in self.order if c.name in old and len(c.values) > 1]
         for attempt in range(TRIES if movable else 0):
-            number = min(changes + attempt // WIDEN_AFTER, len(movable))
+            number = min(changes + attempt * len(movable) // TRIES, len(movable))
             pools: dict[str, Sequence[Value]] = {name: (value,) for name, value in old.items()}
             for choice in rng.sample(movable, number):
                 pools[choice.name] = [v for v in choice.values if v != old[choice.name]]
             child = self._draw(rng, pools)
             if child is not None:
                 return child
-        return self._any_other(architecture, rng)
-
-    def _any_other(self, architecture: Architecture, rng: random.Random) -> Architecture:
-        for _ in range(TRIES):
-            other = self.sample(rng)
-            if other != architecture:
-                return other
         raise SpaceExhausted(
-            f"space {self.name}: no architecture other than {architecture.id} was found in "
-            f"{TRIES} tries; give its choices more values or loosen 'forbid'"
+            f"space {self.name}: no architecture other than {architecture.id} was found by "
+            "changing it; give its choices more values or loosen 'forbid'"
         )
 
     def crossover(

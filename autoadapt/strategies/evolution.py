@@ -1,5 +1,6 @@
 """Regularised (aging) evolution."""
 
+import contextlib
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import ClassVar
 
 from autoadapt.config.settings import Fraction, Positive
 from autoadapt.errors import ConfigError
-from autoadapt.space import Architecture
+from autoadapt.space import Architecture, SpaceExhausted
 from autoadapt.strategies.base import Observation, Proposal, Strategy
 
 TRIES = 100
@@ -57,10 +58,11 @@ class Evolution(Strategy):
         rng = self.rng(number)
         alive = self.alive(history) if number >= self.population else []
         if len(alive) >= self.sample:
-            for attempt in range(TRIES):
-                child = self.child(alive, rng, changes=self.mutations + attempt // WIDEN_AFTER)
-                if self.allows(child.architecture, taken):
-                    return child
+            with contextlib.suppress(SpaceExhausted):  # no way on from a parent, perhaps elsewhere
+                for attempt in range(TRIES):
+                    child = self.child(alive, rng, changes=self.mutations + attempt // WIDEN_AFTER)
+                    if self.allows(child.architecture, taken):
+                        return child
         return self.explore(rng, taken)
 
     def alive(self, history: Sequence[Observation]) -> list[Observation]:

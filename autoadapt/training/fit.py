@@ -1,13 +1,14 @@
 """The only training loop: device, precision, schedules, phases and rounds, checkpoints, resume.
 
 What a method does in a step is its own affair (``uda``). Interrupted at any step and called again
-with the same folder, the loop continues bit for bit on CPU: all state is in one checkpoint, and
-images and augmentations are functions of the step number.
+with the same arguments, the loop continues bit for bit on CPU: all state is in one checkpoint,
+and images and augmentations are functions of the step number.
 """
 
 import contextlib
-import json
-import math
+import dataclasses
+import functools
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,15 +19,18 @@ import torch
 from torch import Tensor, nn
 
 from autoadapt.config.settings import TrainingSettings
+from autoadapt.data.images import LabelledImages
 from autoadapt.data.statistics import class_frequencies
 from autoadapt.data.training import StepBatch, TrainingData
-from autoadapt.errors import CheckpointError, TrainingDivergedError
+from autoadapt.errors import CheckpointError
 from autoadapt.networks.batch_norm import set_policy
 from autoadapt.networks.checkpoints import load_weights
 from autoadapt.networks.contract import SegmentationNetwork
 from autoadapt.seeding import derive
 from autoadapt.training.checkpoints import read_checkpoint, write_checkpoint
-from autoadapt.uda.base import Context, Method, Phase
+from autoadapt.training.schedule import Stretch, stretches
+from autoadapt.training.step_log import Losses, StepLog
+from autoadapt.uda.base import Context, Method
 
 REPORT_EVERY = 10
 """Steps between two looks at the losses; each look waits for the device."""
@@ -34,7 +38,11 @@ REPORT_EVERY = 10
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training run stands: steps done, of how many, and the latest losses."""
+    """Where a training run stands: steps done, of how many, and the latest losses.
+
+    Attributes:
+        losses: Mean of each loss over the steps since the last report.
+    """
 
     step: int
     steps: int
@@ -48,7 +56,7 @@ class Fitted:
 
     Attributes:
         predictor: Module from normalised images to ``Output``; often the network itself.
-        losses: The last reported value of each loss.
+        losses: The losses of the last report.
     """
 
     network: SegmentationNetwork
@@ -56,38 +64,6 @@ class Fitted:
     predictor: nn.Module
     steps: int
     losses: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """One round of one phase, as a range of global steps."""
-
-    phase: Phase
-    round: int
-    start: int
-    stop: int
-    origin: int
-    horizon: int
-
-
-def stretches(phases: tuple[Phase, ...], settings: TrainingSettings) -> list[Stretch]:
-    """Lay phases and rounds out on one axis of steps, with the schedule that rules each."""
-    total = sum(phase.steps * phase.rounds for phase in phases)
-    laid: list[Stretch] = []
-    start = origin = 0
-    for phase in phases:
-        if phase.restart:
-            origin = start
-        horizon = phase.horizon or settings.horizon or total - origin
-        for index in range(phase.rounds):
-            laid.append(Stretch(phase, index, start, start + phase.steps, origin, horizon))
-            start += phase.steps
-    return laid
-
-
-def polynomial(step: int, horizon: int, power: float) -> float:
-    """Return the factor ``(1 - step / horizon) ** power`` of the learning rate, 0 past the end."""
-    return float(max(0.0, 1 - step / horizon) ** power)
 
 
 def fit(
@@ -103,66 +79,112 @@ def fit(
 ) -> Fitted:
     """Train a network with a method, or continue where the checkpoint in ``folder`` stands.
 
+    Args:
+        method: A fresh method; its state is part of the checkpoint.
+        network: With the weights to start from; to continue, build it the same way again.
+        data: Both domains.
+        settings: Of the loop.
+        seed: Decides everything random that the data does not decide.
+        device: Where to train; the network is moved there.
+        folder: Of ``checkpoint.pt``, ``steps.jsonl`` and maps that the method stores; without
+            one nothing is left behind.
+        on_progress: Called every few steps; may raise to stop the training.
+
     Raises:
         TrainingDivergedError: A loss is NaN or infinite; says which and when.
-        CheckpointError: The checkpoint in ``folder`` belongs to other settings.
+        CheckpointError: The checkpoint in ``folder`` is damaged or belongs to other settings.
     """
-    with own_randomness(seed, device):
-        loop = Loop(method, network, data, settings, device, folder, on_progress)
+    with own_randomness(seed, device), place(folder) as scratch:
+        loop = Loop(method, network, data, settings, seed, device, scratch)
+        if folder is not None:
+            loop.log = StepLog(folder / "steps.jsonl")
+            loop.checkpoint = folder / "checkpoint.pt"
+        loop.on_progress = on_progress
         loop.restore()
-        for stretch in stretches(method.phases(settings.steps), settings):
+        for stretch in loop.stretches:
             loop.run(stretch)
-        loop.finish()
-    modules = loop.context.modules
-    predictor = method.predictor(network, modules)
-    return Fitted(network, modules, predictor, loop.step, loop.losses)
+        return loop.finish()
 
 
 @contextlib.contextmanager
 def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     """Seed PyTorch's global generators (dropout uses them) and give them back afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(derive(seed, "training") % 2**63)
+    cuda = device.type == "cuda"
+    start = derive(seed, "training")
+    with torch.random.fork_rng([device] if cuda else []):
+        # Not torch.manual_seed: that one would also reseed every other GPU of the caller.
+        torch.default_generator.manual_seed(start)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(start)
         yield
+
+
+@contextlib.contextmanager
+def place(folder: Path | None) -> Iterator[Path]:
+    """Return the folder of the run, or a temporary one."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="autoadapt-") as temporary:
+        yield Path(temporary)
 
 
 @dataclass
 class Loop:
-    """The state of one training run."""
+    """The state of one training run.
+
+    Attributes:
+        step: Number of optimiser steps taken.
+        begun: Number of the stretch that has begun last; -1 before the first.
+        losses: The losses of the last report.
+    """
 
     method: Method
     network: SegmentationNetwork
     data: TrainingData
     settings: TrainingSettings
+    seed: int
     device: torch.device
-    folder: Path | None
-    on_progress: Callable[[Progress], None] | None
+    scratch: Path
+    log: StepLog | None = None
+    checkpoint: Path | None = None
+    on_progress: Callable[[Progress], None] | None = None
     step: int = 0
     begun: int = -1
     losses: dict[str, float] = field(default_factory=dict)
+    latest: Losses = field(default_factory=Losses)
+    saved: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
-        self.network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        self.network.to(device=self.device, memory_format=layout)  # type: ignore[call-overload]
+        half = self.settings.precision == "fp16"
         self.context = Context(
             self.network,
             self.data.num_classes,
             self.settings,
             self.device,
             class_weights=self.class_weights(),
-            scaler=torch.amp.GradScaler() if self.settings.precision == "fp16" else None,
+            seed=self.seed,
+            folder=self.scratch,
+            scaler=torch.amp.GradScaler(self.device.type) if half else None,
         )
         self.context.optimizers["network"] = network_optimizer(self.network, self.settings)
         self.method.setup(self.context)
         for group in self.groups():
             group["initial_lr"] = group["lr"]
+        phases = self.method.phases(self.settings.steps)
+        self.stretches = stretches(phases, self.settings)
+        wanted = any(phase.restart == "everything" for phase in phases)
+        self.beginning = copied(self.weights()) if wanted else None
 
     def class_weights(self) -> Tensor | None:
         """Return (C,) weights of the supervised loss with mean 1 over the present classes."""
         if self.settings.class_weights == "none":
             return None
-        shares = torch.from_numpy(class_frequencies(self.data.source, self.data.num_classes))
+        shares = shares_of(self.data.source, self.data.num_classes)
         weights = torch.where(shares > 0, shares.clamp(min=1e-12).rsqrt(), 0.0)
         weights = weights * (weights > 0).sum() / weights.sum()
         return weights.float().to(self.device)
@@ -172,125 +194,172 @@ class Loop:
         for optimizer in self.context.optimizers.values():
             yield from optimizer.param_groups
 
+    def weights(self) -> dict[str, dict[str, Tensor]]:
+        """Return the state of the network, under the empty name, and of the modules."""
+        modules = self.context.modules.items()
+        return {"": self.network.state_dict()} | {name: m.state_dict() for name, m in modules}
+
     def run(self, stretch: Stretch) -> None:
         """Train one round, or the part of it that is left."""
+        if stretch.number > self.begun:
+            self.begin(stretch)
         if self.step >= stretch.stop:
             return
-        self.context.batch_norm = stretch.phase.batch_norm
-        if self.begun < stretch.start:
-            self.method.begin_round(self.context, self.data, stretch.phase, stretch.round)
-            self.begun = stretch.start
-        self.network.train()
-        set_policy(self.network, stretch.phase.batch_norm)
-        for batches in self.batches(self.step, stretch.stop):
+        self.enter(stretch)
+        view = self.method.view(self.context, self.data, stretch.phase)
+        for batches in self.batches(view, self.step, stretch.stop):
             self.take_step(stretch, batches)
             self.look(stretch)
 
+    def enter(self, stretch: Stretch) -> None:
+        """Put network and context into the modes of a phase."""
+        self.context.batch_norm = stretch.phase.batch_norm
+        self.context.stretch, self.context.step = stretch.number, self.step
+        self.network.train()
+        set_policy(self.network, stretch.phase.batch_norm)
+
+    def begin(self, stretch: Stretch) -> None:
+        """Let the method prepare a round, restart what the phase says, and save the result."""
+        self.enter(stretch)
+        self.method.begin_round(self.context, self.data, stretch.phase, stretch.round)
+        self.restart(stretch)
+        self.begun = stretch.number
+        if type(self.method).begin_round is not Method.begin_round:
+            self.save()
+            self.remove_older_maps(stretch)
+
+    def restart(self, stretch: Stretch) -> None:
+        """Forget momenta, and weights too, where the phase says so."""
+        if stretch.phase.restart in ("optimizers", "everything"):
+            for optimizer in self.context.optimizers.values():
+                optimizer.state.clear()
+        if stretch.phase.restart == "everything" and self.beginning is not None:
+            for name, state in self.beginning.items():
+                (self.context.modules[name] if name else self.network).load_state_dict(state)
+
+    def remove_older_maps(self, stretch: Stretch) -> None:
+        """Remove stored maps that this round has replaced; the checkpoint no longer names them."""
+        ending = f"-{stretch.number}.rows"
+        for path in self.scratch.glob(f"*{ending}"):
+            name = path.name.removesuffix(ending)
+            for other in self.scratch.glob(f"{name}-*.rows"):
+                number = other.name.removeprefix(f"{name}-").removesuffix(".rows")
+                if number.isdecimal() and int(number) < stretch.number:
+                    other.unlink()
+
     def take_step(self, stretch: Stretch, batches: list[StepBatch]) -> None:
         """Take one optimiser step: schedule, micro-batches, moves."""
-        factor = polynomial(self.step - stretch.origin, stretch.horizon, self.settings.power)
+        context, rate = self.context, stretch.rate(self.step)
         for group in self.groups():
-            group["lr"] = group["initial_lr"] * factor
-        for optimizer in self.context.optimizers.values():
+            group["lr"] = group["initial_lr"] * rate
+        for optimizer in context.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
+        context.step, context.moved = self.step, []
         for index, batch in enumerate(batches):
-            self.context.last_micro_batch = index == len(batches) - 1
-            self.latest = self.method.train_step(self.context, stretch.phase, batch)
-        if self.context.scaler is not None:
-            self.context.scaler.update()
+            context.last_micro_batch = index == len(batches) - 1
+            self.latest.add(self.step + 1, self.method.train_step(context, stretch.phase, batch))
+        if context.scaler is not None and context.moved:
+            context.scaler.update()
         self.step += 1
 
-    def batches(self, start: int, stop: int) -> Iterator[list[StepBatch]]:
+    def batches(self, view: TrainingData, start: int, stop: int) -> Iterator[list[StepBatch]]:
         """Yield the micro-batches of each step; on a GPU the next ones are made meanwhile."""
+        draw = functools.partial(self.draw, view)
         if self.device.type == "cpu":
-            yield from map(self.draw, range(start, stop))
+            yield from map(self.moved, map(draw, range(start, stop)))
             return
         with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self.draw, start)
+            coming = ahead.submit(draw, start)
             for step in range(start, stop):
                 batches = coming.result()
                 if step + 1 < stop:
-                    coming = ahead.submit(self.draw, step + 1)
-                yield batches
+                    coming = ahead.submit(draw, step + 1)
+                yield self.moved(batches)
 
-    def draw(self, step: int) -> list[StepBatch]:
-        """Return the micro-batches of one step, on the device."""
+    def draw(self, view: TrainingData, step: int) -> list[StepBatch]:
+        """Return the micro-batches of one step, ready to be moved to the device."""
         count = self.settings.accumulate
-        drawn = (self.method.draw(self.data, step * count + index) for index in range(count))
-        return [batch.to(self.device, self.settings.channels_last) for batch in drawn]
+        drawn = [self.method.draw(view, step * count + index) for index in range(count)]
+        return [batch.pinned() for batch in drawn] if self.device.type == "cuda" else drawn
+
+    def moved(self, batches: list[StepBatch]) -> list[StepBatch]:
+        """Return the micro-batches on the device."""
+        return [batch.to(self.device, self.settings.channels_last) for batch in batches]
 
     def look(self, stretch: Stretch) -> None:
         """Every few steps: read the losses, stop on NaN, report, save."""
         saving = self.step % self.settings.checkpoint_every == 0
         if self.step % REPORT_EVERY and not saving and self.step < stretch.stop:
             return
-        self.losses = {name: float(loss) for name, loss in self.latest.items()}
-        broken = [name for name, loss in self.losses.items() if not math.isfinite(loss)]
-        if broken:
-            raise TrainingDivergedError(
-                f"the loss {broken[0]!r} became {self.losses[broken[0]]} at step {self.step} of "
-                f"phase {stretch.phase.name!r}; a smaller learning rate usually helps"
-            )
-        if self.folder is not None:
-            line = {"step": self.step, "phase": stretch.phase.name, **self.losses}
-            with (self.folder / "steps.jsonl").open("a") as file:
-                file.write(json.dumps(line) + "\n")
+        self.losses = self.latest.read(stretch.phase.name)
+        if self.log is not None:
+            self.log.append(self.step, stretch.phase.name, self.losses)
         if saving:
             self.save()
-        if self.on_progress:
-            self.on_progress(
-                Progress(self.step, self.settings.steps, stretch.phase.name, self.losses)
-            )
+        if self.on_progress is not None:
+            steps = self.stretches[-1].stop
+            self.on_progress(Progress(self.step, steps, stretch.phase.name, self.losses))
+
+    def identity(self) -> dict[str, Any]:
+        """Return what has to be the same for a checkpoint to be continued."""
+        options = {f.name: getattr(self.method, f.name) for f in fields_of(self.method)}
+        training = dataclasses.asdict(self.settings)
+        del training["checkpoint_every"]  # changes nothing that is computed
+        method = type(self.method).__name__
+        own = {"method": method, "classes": self.data.num_classes, "seed": self.seed}
+        return own | {f"training.{k}": v for k, v in training.items()} | options
 
     def save(self) -> None:
         """Write everything that decides the steps to come."""
-        if self.folder is None:
+        if self.checkpoint is None:
             return
+        context = self.context
         state = {
-            "steps": self.settings.steps,
+            "identity": self.identity(),
             "step": self.step,
             "begun": self.begun,
-            "network": self.network.state_dict(),
-            "modules": {name: m.state_dict() for name, m in self.context.modules.items()},
-            "optimizers": {name: o.state_dict() for name, o in self.context.optimizers.items()},
-            "scaler": self.context.scaler.state_dict() if self.context.scaler else None,
-            "method": {"name": type(self.method).__name__, "state": self.method.state_dict()},
+            "weights": self.weights(),
+            "optimizers": {name: o.state_dict() for name, o in context.optimizers.items()},
+            "scaler": context.scaler.state_dict() if context.scaler else None,
+            "method": self.method.state_dict(),
             "rng": rng_state(self.device),
             "losses": self.losses,
         }
-        write_checkpoint(self.folder / "checkpoint.pt", state)
+        write_checkpoint(self.checkpoint, state)
+        self.saved = (self.step, self.begun)
 
     def restore(self) -> None:
         """Continue from the checkpoint of the folder, if there is one."""
-        path = None if self.folder is None else self.folder / "checkpoint.pt"
-        if path is None or not path.exists():
-            drop_lines_after(self.folder, 0)
-            return
-        state = read_checkpoint(path, self.device)
-        expected = (type(self.method).__name__, self.settings.steps)
-        found = (state["method"]["name"], state["steps"])
-        if found != expected:
-            raise CheckpointError(
-                f"{path} belongs to {found[0]} over {found[1]} steps, this run is "
-                f"{expected[0]} over {expected[1]}; remove the folder {self.folder} or use another"
-            )
-        load_weights(self.network, state["network"])
-        for name, module in self.context.modules.items():
-            module.load_state_dict(state["modules"][name])
-        for name, optimizer in self.context.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        if self.context.scaler is not None:
-            self.context.scaler.load_state_dict(state["scaler"])
-        self.method.load_state_dict(state["method"]["state"])
-        self.step, self.begun, self.losses = state["step"], state["begun"], state["losses"]
-        set_rng_state(state["rng"], self.device)
-        drop_lines_after(self.folder, self.step)
+        if self.checkpoint is not None and self.checkpoint.exists():
+            state = read_checkpoint(self.checkpoint)
+            check_identity(self.checkpoint, state, self.identity())
+            self.load(state)
+        if self.log is not None:
+            self.log.cut(self.step)
 
-    def finish(self) -> None:
-        """Leave the network ready to predict and a checkpoint that says "done"."""
-        if self.step % self.settings.checkpoint_every:
+    def load(self, state: dict[str, Any]) -> None:
+        """Take back what ``save`` wrote."""
+        context = self.context
+        load_weights(self.network, state["weights"][""])
+        for name, module in context.modules.items():
+            module.load_state_dict(state["weights"][name])
+        for name, optimizer in context.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        if context.scaler is not None:
+            context.scaler.load_state_dict(state["scaler"])
+        self.method.load_state_dict(state["method"])
+        self.step, self.begun, self.losses = state["step"], state["begun"], state["losses"]
+        self.saved = (self.step, self.begun)
+        set_rng_state(state["rng"], self.device)
+
+    def finish(self) -> Fitted:
+        """Return the result, ready to predict, and leave a checkpoint that says "done"."""
+        if self.saved != (self.step, self.begun):
             self.save()
         self.network.eval()
+        modules = self.context.modules
+        predictor = self.method.predictor(self.network, modules).eval()
+        return Fitted(self.network, modules, predictor, self.step, self.losses)
 
 
 def network_optimizer(
@@ -305,6 +374,46 @@ def network_optimizer(
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=momentum, weight_decay=decay)
 
 
+@functools.lru_cache(maxsize=4)
+def shares_of(source: LabelledImages, num_classes: int) -> Tensor:
+    """Return the class shares of a source, (C,); counted once for all trials of a process."""
+    return torch.from_numpy(class_frequencies(source, num_classes))
+
+
+def fields_of(method: Method) -> list[dataclasses.Field[Any]]:
+    """Return the options of a method."""
+    return [option for option in dataclasses.fields(method) if option.init]
+
+
+def copied(weights: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """Return a copy that training does not change."""
+    return {
+        name: {key: tensor.detach().clone() for key, tensor in state.items()}
+        for name, state in weights.items()
+    }
+
+
+def check_identity(path: Path, state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse to continue another run.
+
+    Raises:
+        CheckpointError: The file is no checkpoint of a training, or of another one.
+    """
+    theirs = state.get("identity")
+    if not isinstance(theirs, dict):
+        raise CheckpointError(f"{path} is not a checkpoint of a training run; remove it")
+    different = [
+        f"{key} {theirs.get(key)!r} instead of {own.get(key)!r}"
+        for key in sorted(theirs.keys() | own.keys())
+        if theirs.get(key) != own.get(key)
+    ]
+    if different:
+        raise CheckpointError(
+            f"{path} belongs to another run: {', '.join(different[:4])}; remove the folder "
+            f"{path.parent} or use another"
+        )
+
+
 def rng_state(device: torch.device) -> dict[str, Tensor]:
     """Return the state of PyTorch's global generators."""
     state = {"cpu": torch.get_rng_state()}
@@ -313,19 +422,6 @@ def rng_state(device: torch.device) -> dict[str, Tensor]:
 
 def set_rng_state(state: Mapping[str, Tensor], device: torch.device) -> None:
     """Take back what ``rng_state`` returned."""
-    torch.set_rng_state(state["cpu"].cpu())
+    torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
-
-
-def drop_lines_after(folder: Path | None, step: int) -> None:
-    """Remove log lines of steps that are about to be taken again."""
-    path = None if folder is None else folder / "steps.jsonl"
-    if path is None or not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        with contextlib.suppress(ValueError):  # a line cut by the crash
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-    path.write_text("".join(f"{line}\n" for line in kept))
+        torch.cuda.set_rng_state(state["cuda"], device)

@@ -22,6 +22,17 @@ from autoadapt.training.fit import Fitted
 from autoadapt.uda.base import Context, Method
 
 FORMAT = 1
+KEYS = {
+    "format",
+    "architecture",
+    "classes",
+    "size",
+    "normalisation",
+    "method",
+    "network",
+    "modules",
+}
+"""What a model file holds."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +94,10 @@ def load_model(path: Path, device: torch.device) -> Model:
 
     Raises:
         CheckpointError: Missing, damaged, not a model, or weights of another architecture.
+        ConfigError: There is no such method or option any more.
     """
-    state = read_checkpoint(path, device)
-    missing = {"format", "architecture", "classes", "network", "modules", "method"} - state.keys()
+    state = read_checkpoint(path)
+    missing = KEYS - state.keys()
     if missing:
         raise CheckpointError(
             f"{path} is not a model of autoadapt: it lacks {', '.join(sorted(missing))}; "
@@ -93,7 +105,8 @@ def load_model(path: Path, device: torch.device) -> Model:
         )
     if state["format"] > FORMAT:
         raise CheckpointError(
-            f"{path} has format {state['format']}, this version reads up to {FORMAT}; update autoadapt"
+            f"{path} has format {state['format']}, this version reads up to {FORMAT}; "
+            "update autoadapt"
         )
     card = Card(
         Architecture.from_json(state["architecture"]),
@@ -116,11 +129,21 @@ def restored_modules(
     states: Mapping[str, Mapping[str, Tensor]],
     device: torch.device,
 ) -> dict[str, nn.Module]:
-    """Rebuild the extra modules of a method, which its predictor may need."""
+    """Rebuild the extra modules of a method, which its predictor may need.
+
+    Raises:
+        CheckpointError: The method has other modules.
+    """
     context = Context(network, network.num_classes, TrainingSettings(steps=1), device)
-    method.setup(context)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        method.setup(context)
+    if context.modules.keys() != states.keys():
+        raise CheckpointError(
+            f"the model has the modules {sorted(states)}, but {type(method).__name__} with these "
+            f"options has {sorted(context.modules)}; it was written by another version"
+        )
     for name, module in context.modules.items():
-        module.load_state_dict(states[name])
+        load_weights(module, states[name])
     return context.modules
 
 

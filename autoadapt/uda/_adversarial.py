@@ -9,7 +9,8 @@ from torch import Tensor
 
 from autoadapt.config.settings import Above0, NotNegative, Positive
 from autoadapt.data.batches import SourceBatch, TargetBatch
-from autoadapt.uda._discriminator import output_discriminator
+from autoadapt.errors import ConfigError
+from autoadapt.uda._discriminator import SMALLEST, output_discriminator
 from autoadapt.uda._losses import SOURCE_LABEL, TARGET_LABEL, domain_loss
 from autoadapt.uda.base import Context, Method, levels
 
@@ -42,7 +43,7 @@ class OutputAdversarial(Method):
         """Create a discriminator with its own Adam per output level."""
         for name in ("main", "aux") if context.network.has_aux else ("main",):
             module = output_discriminator(context.num_classes, self.discriminator_width)
-            module.to(context.device)
+            module.to(context.device)  # before the optimiser looks at its parameters
             rate = self.discriminator_rate
             adam = torch.optim.Adam(module.parameters(), lr=rate, betas=(0.9, 0.99))
             context.add(name, module, adam)
@@ -72,7 +73,17 @@ class OutputAdversarial(Method):
         return losses | {name: loss.detach() for name, loss in (fooling | telling).items()}
 
     def judge(self, context: Context, name: str, maps: Tensor, label: float) -> Tensor:
-        """Return the loss of one discriminator if ``maps`` came from the domain of ``label``."""
+        """Return the loss of one discriminator if ``maps`` came from the domain of ``label``.
+
+        Raises:
+            ConfigError: The maps are too small for five halvings.
+        """
+        height, width = maps.shape[2:]
+        if min(height, width) < SMALLEST:
+            raise ConfigError(
+                f"the discriminator needs maps of at least {SMALLEST} x {SMALLEST} pixels, got "
+                f"{height} x {width}; enlarge data.crop or data.size"
+            )
         with context.autocast():
             scores = context.modules[name](maps)
         return domain_loss(scores.float(), label, self.loss)

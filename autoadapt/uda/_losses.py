@@ -21,9 +21,15 @@ def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None =
         labels: (N, H, W), class indices or ``IGNORE``.
         class_weights: (C,); the average is then weighted, as in PyTorch.
     """
-    if not bool((labels != IGNORE).any()):
-        return logits.sum() * 0.0  # PyTorch's mean over nothing is NaN
-    return functional.cross_entropy(logits, labels, class_weights, ignore_index=IGNORE)
+    # PyTorch's own mean over no pixel is NaN, and asking whether there is one waits for the GPU.
+    total = functional.cross_entropy(
+        logits, labels, class_weights, ignore_index=IGNORE, reduction="sum"
+    )
+    labelled = labels != IGNORE
+    if class_weights is None:
+        return total / labelled.sum().clamp(min=1)
+    weight = (class_weights[labels * labelled] * labelled).sum()
+    return total / torch.where(weight > 0, weight, 1.0)
 
 
 def self_information(logits: Tensor) -> Tensor:
@@ -44,7 +50,9 @@ def domain_loss(scores: Tensor, label: float, kind: str = "bce") -> Tensor:
     """Distance of discriminator scores (N, 1, h, w) from one domain label.
 
     Args:
-        kind: ``bce``, on scores before the sigmoid, or ``mse``, the least-squares GAN.
+        scores: Before the sigmoid.
+        label: ``SOURCE_LABEL`` or ``TARGET_LABEL``.
+        kind: ``bce``, or ``mse``, the least-squares GAN.
     """
     wanted = torch.full_like(scores, label)
     if kind == "bce":

@@ -3,26 +3,48 @@
 A method owns its step: how many forward and backward passes it makes, in which order, and which
 optimisers move. The loop (``training.fit``) owns everything around it: device, precision,
 accumulation, schedules, data, checkpoints. ``Context`` is what stands between the two.
+
+What a method may say, from the common to the rare:
+
+=============================== =================================================================
+``setup``                       extra modules and optimisers
+``step``                        one step of adaptation
+``phases``                      stretches of training, their rounds, rates, batch norm, restarts
+``begin_round``                 passes over images, thresholds, pseudo-labels, before each round
+``view``, ``draw``              what data a round sees; which images a step sees
+``predictor``                   what predicts, where it is more than the network
+``state_dict``                  whatever else decides later steps
+=============================== =================================================================
+
+Nothing random may be carried from step to step: derive it from ``context.seed`` and
+``context.step`` (``seeding.generator``), and a resumed run continues as the undisturbed one.
 """
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ConfigDict
 from torch import Tensor, nn
 
-from autoadapt.config.settings import Fraction, TrainingSettings
+from autoadapt.config.settings import Fraction, NotNegative, TrainingSettings
 from autoadapt.data.batches import SourceBatch, TargetBatch
+from autoadapt.data.cache import Rows, reopen, write_rows
+from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.training import StepBatch, TrainingData
-from autoadapt.networks.batch_norm import Policy, target_pass
+from autoadapt.networks.batch_norm import Policy, set_policy, target_pass
 from autoadapt.networks.contract import Output, SegmentationNetwork, upsample
 from autoadapt.uda._losses import cross_entropy
 
 Domain = Literal["source", "target"]
+
+Restart = Literal["nothing", "schedule", "optimizers", "everything"]
 
 
 @dataclass(frozen=True)
@@ -30,11 +52,17 @@ class Phase:
     """A stretch of training with one purpose.
 
     Attributes:
-        steps: Optimiser steps per round.
+        steps: Optimiser steps per round; 0 for a phase that only prepares or measures.
         rounds: Times the phase is repeated; ``begin_round`` runs before each.
         batch_norm: What batch normalisation does with statistics in this phase.
         horizon: Length of the learning-rate schedule, apart from where training stops.
-        restart: Whether the schedule starts again with this phase.
+        restart: What starts anew with each round, after its ``begin_round``: the learning-rate
+            ``schedule``; also the momenta of all ``optimizers``; or ``everything``: also the
+            network and the modules, which return to the weights they had at the very beginning.
+        power: Exponent of the polynomial decay; absent: that of the settings. 0 keeps the rate.
+        rate: Factor on all learning rates of the phase.
+        rate_per_round: Further factor for each round after the first, such as ``0.5 ** 0.5``.
+        ramp: First steps of the schedule in which the rate rises linearly.
     """
 
     name: str
@@ -42,7 +70,11 @@ class Phase:
     rounds: int = 1
     batch_norm: Policy = "train"
     horizon: int | None = None
-    restart: bool = False
+    restart: Restart = "nothing"
+    power: float | None = None
+    rate: float = 1.0
+    rate_per_round: float = 1.0
+    ramp: int = 0
 
 
 @dataclass
@@ -51,9 +83,14 @@ class Context:
 
     Attributes:
         class_weights: (C,) weights of the supervised loss, or nothing.
-        modules: Extra networks by name, such as discriminators; saved and restored.
-        optimizers: By name; ``network`` is there from the start.
+        seed: Seed of the training, to derive random choices from.
+        step: Number of the running optimiser step, from 0, over all phases.
+        folder: Where ``store`` puts its files.
+        modules: Extra networks by name, such as discriminators or teachers; saved and restored.
+        optimizers: By name; ``network`` is there from the start. ``setup`` may put in more, also
+            such that move several modules.
         batch_norm: Policy of the running phase.
+        moved: Names of the optimisers that moved in this step.
     """
 
     network: SegmentationNetwork
@@ -61,16 +98,28 @@ class Context:
     settings: TrainingSettings
     device: torch.device
     class_weights: Tensor | None = None
+    seed: int = 0
+    step: int = 0
+    folder: Path | None = None
+    stretch: int = 0
     modules: dict[str, nn.Module] = field(default_factory=dict)
     optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
     batch_norm: Policy = "train"
     scaler: torch.amp.GradScaler | None = None
     last_micro_batch: bool = True
+    moved: list[str] = field(default_factory=list)
 
-    def add(self, name: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Put a trainable module under the care of the loop (saved, restored, scheduled)."""
-        self.modules[name] = module
-        self.optimizers[name] = optimizer
+    def add(
+        self, name: str, module: nn.Module, optimizer: torch.optim.Optimizer | None = None
+    ) -> None:
+        """Put a module under the care of the loop: saved, restored, its optimiser scheduled.
+
+        A module without an optimiser of its own is a teacher, a frozen twin, or one of several
+        that an entry of ``optimizers`` moves.
+        """
+        self.modules[name] = module.to(self.device)
+        if optimizer is not None:
+            self.optimizers[name] = optimizer
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Return the precision of the settings as a context; nothing for fp32."""
@@ -85,17 +134,21 @@ class Context:
         Where the batch-norm policy is ``source_only``, target images are normalised by their
         own batch but leave the running statistics alone.
         """
-        size = (images.shape[2], images.shape[3])
         policy = self.batch_norm if domain == "target" else "train"
         with target_pass(self.network, policy), self.autocast():
             output = self.network(images)
-        aux = None if output.aux_logits is None else upsample(output.aux_logits.float(), size)
-        return Output(upsample(output.logits.float(), size), output.features, aux)
+        return full_size(output, images)
 
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss; safe with autocast and accumulation."""
+    def backward(self, loss: Tensor, *, keep_graph: bool = False) -> None:
+        """Add the gradients of a loss; safe with autocast and accumulation.
+
+        Args:
+            loss: A scalar.
+            keep_graph: Whether another loss will go back through the same forward pass.
+        """
         loss = loss / self.settings.accumulate
-        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        scaled = loss if self.scaler is None else self.scaler.scale(loss)
+        scaled.backward(retain_graph=keep_graph)  # type: ignore[no-untyped-call]
 
     def update(self, *names: str) -> None:
         """Move the named optimisers, in this order, once the last micro-batch is in."""
@@ -111,11 +164,17 @@ class Context:
                 optimizer.step()
             else:
                 self.scaler.step(optimizer)
+            self.moved.append(name)
 
     @contextlib.contextmanager
     def frozen(self, *names: str) -> Iterator[None]:
         """Let gradients flow through modules but not into them."""
-        parameters = [p for name in names for p in self.modules[name].parameters()]
+        parameters = [
+            parameter
+            for name in names
+            for parameter in self.modules[name].parameters()
+            if parameter.requires_grad
+        ]
         for parameter in parameters:
             parameter.requires_grad_(False)
         try:
@@ -138,6 +197,72 @@ class Context:
         self.backward(torch.stack(list(losses.values())).sum())
         return output, {name: loss.detach() for name, loss in losses.items()}
 
+    def sweep(
+        self,
+        data: TrainingData,
+        images: UnlabelledImages,
+        *,
+        predictor: nn.Module | None = None,
+        policy: Policy = "eval",
+    ) -> Iterator[tuple[Sequence[int], Output]]:
+        """Predict images once, in order, without augmentation or gradients.
+
+        Args:
+            data: Says how images become network input, and how many at a time.
+            images: Of either domain; ``data.source.unlabelled()`` for the source.
+            predictor: What predicts; absent: the network.
+            policy: ``eval`` predicts with running statistics; ``train`` with those of the batch,
+                which also move the running ones, and ``source_only`` without moving them.
+
+        Yields:
+            Indices into ``images`` and their output, logits in fp32 at the size of the images.
+        """
+        module = predictor or self.network
+        modes = [(part, part.training) for top in (self.network, module) for part in top.modules()]
+        self.network.eval()
+        module.eval()
+        set_policy(self.network, policy)
+        try:
+            for indices, batch in data.sweep(images):
+                inputs = batch.images.to(self.device)
+                with torch.no_grad(), target_pass(self.network, policy), self.autocast():
+                    output = module(inputs)
+                yield indices, full_size(output, inputs)
+        finally:
+            for part, mode in modes:
+                part.training = mode
+
+    def store(self, name: str, maps: Iterable[NDArray[np.uint8]], size: tuple[int, int]) -> str:
+        """Write maps of a round, such as pseudo-labels, to a file of the run.
+
+        Once the round has begun for good, older files of the same name are removed.
+
+        Args:
+            name: Of the kind of maps, such as ``labels``.
+            maps: (H, W) each, one per image.
+            size: (H, W).
+
+        Returns:
+            What ``stored`` takes, for ``state_dict``: the maps do not belong there, which is
+            written again and again.
+        """
+        path = self._folder() / f"{name}-{self.stretch}.rows"
+        write_rows(path, maps, key=f"{name}-{self.stretch}", shape=size)
+        return path.name
+
+    def stored(self, reference: str) -> Rows:
+        """Open what ``store`` wrote, in this run or before it was interrupted.
+
+        Raises:
+            DataError: It is missing or damaged.
+        """
+        return reopen(self._folder() / reference)
+
+    def _folder(self) -> Path:
+        if self.folder is None:
+            raise ValueError("this context has no folder; only a training run has one")
+        return self.folder
+
 
 @dataclass
 class Method(ABC):
@@ -158,7 +283,7 @@ class Method(ABC):
     """Options under which a run of a few steps exercises every term."""
 
     warm_up: Fraction = 0.0
-    aux_source_weight: float = 0.1
+    aux_source_weight: NotNegative = 0.1
     batch_norm: Policy = "train"
 
     def setup(self, context: Context) -> None:
@@ -172,10 +297,24 @@ class Method(ABC):
         return tuple(phase for phase in (warm, rest) if phase.steps)
 
     def begin_round(self, context: Context, data: TrainingData, phase: Phase, index: int) -> None:
-        """Prepare a round: passes over target, pseudo-labels, subsets. Must be repeatable."""
+        """Prepare a round: passes over images, pseudo-labels, subsets, statistics.
+
+        A run that is interrupted here does it again, from the state before the round; one that
+        is interrupted later does not.
+        """
+
+    def view(self, context: Context, data: TrainingData, phase: Phase) -> TrainingData:
+        """Return the data as the running round sees it, a function of ``state_dict`` alone.
+
+        Called after ``begin_round``, and again when an interrupted round is resumed.
+        """
+        return data
 
     def draw(self, data: TrainingData, step: int) -> StepBatch:
-        """Choose the images of a step; a pure function of the step and of ``state_dict``."""
+        """Choose the images of a step from the view; a function of step and ``state_dict``.
+
+        On a GPU it runs while the step before is being taken.
+        """
         return data.draw(step)
 
     def train_step(self, context: Context, phase: Phase, batch: StepBatch) -> dict[str, Tensor]:
@@ -197,11 +336,21 @@ class Method(ABC):
         return network
 
     def state_dict(self) -> dict[str, Any]:
-        """Return whatever decides later steps and is not a module or an optimiser."""
+        """Return whatever decides later steps and is not a module or an optimiser.
+
+        Tensors, numbers, texts, and lists and dictionaries of them.
+        """
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what ``state_dict`` returned."""
+
+
+def full_size(output: Output, images: Tensor) -> Output:
+    """Return an output with logits in fp32 at the size of the images (N, 3, H, W)."""
+    size = (images.shape[2], images.shape[3])
+    aux = None if output.aux_logits is None else upsample(output.aux_logits.float(), size)
+    return Output(upsample(output.logits.float(), size), output.features, aux)
 
 
 def levels(output: Output) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from autoadapt import files
 from autoadapt.data import cache
-from autoadapt.data.cache import Recipe, cache_folder, open_rows, reopen
+from autoadapt.data.cache import Recipe, cache_folder, open_rows, reopen, write_rows
 from autoadapt.data.decode import BrokenFileError
 from autoadapt.errors import ConfigError, DataError, RunError
 
@@ -201,6 +201,15 @@ def test_rows_can_be_pickled(tmp_path: Path) -> None:
     assert rows.read([39]).max() == 39
 
 
+def test_written_rows_replace_older_ones_under_their_reader(tmp_path: Path) -> None:
+    path = tmp_path / "round.rows"
+    old = write_rows(path, [row(1), row(2)], key="a", shape=SHAPE)
+    new = write_rows(path, iter([row(3), row(4), row(5)]), key="b", shape=SHAPE)
+    assert (len(old), len(new)) == (2, 3)
+    assert [rows.read([1]).max() for rows in (old, new, reopen(path))] == [2, 4, 4]
+    assert stored(tmp_path) == ["round.rows"]
+
+
 class FullAfter:
     """A file on a disk that is full after some bytes."""
 
@@ -300,6 +309,7 @@ def test_the_folder_is_the_setting_then_the_environment_then_the_users(
     assert cache_folder(None) == Path("/home/me/.cache/autoadapt")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_reading_a_large_file_does_not_grow_the_reader(tmp_path: Path) -> None:
     script = """

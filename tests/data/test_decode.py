@@ -119,9 +119,9 @@ def test_a_png_with_a_flipped_byte_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_vanished_is_not_called_broken(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="gone.png cannot be opened: No such file"):
+    with pytest.raises(DataError, match=r"gone\.png cannot be opened: No such file"):
         read_image(tmp_path / "gone.png", (4, 5))
-    with pytest.raises(DataError, match="gone.png cannot be opened: No such file"):
+    with pytest.raises(DataError, match=r"gone\.png cannot be opened: No such file"):
         read_label(tmp_path / "gone.png", tmp_path / "i", size=(4, 5), ids=identity(2))
 
 

@@ -72,7 +72,7 @@ def test_the_root_may_come_from_the_environment(
 
 def test_an_unset_variable_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOME_FOLDER", raising=False)
-    with pytest.raises(ConfigError, match="variable SOME_FOLDER.*export SOME_FOLDER="):
+    with pytest.raises(ConfigError, match=r"variable SOME_FOLDER.*export SOME_FOLDER="):
         find_root("${SOME_FOLDER}/data")
 
 
@@ -176,7 +176,7 @@ def test_two_files_for_one_name_are_refused(make_folder: Make) -> None:
     root = make_folder("data", ["train/a"])
     image = root / "images" / "train" / "a.jpg"
     image.with_suffix(".png").write_bytes(image.read_bytes())
-    with pytest.raises(DataError, match="has both .*which one is the image 'a'"):
+    with pytest.raises(DataError, match=r"has both .*which one is the image 'a'"):
         find_images(settings(root))
 
 

@@ -1,86 +1,94 @@
 """No label of the target is opened, listed or stored: watched at the level of the system."""
 
-import json
-import subprocess
+import os
 import sys
-import textwrap
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autoadapt.config.settings import DatasetSettings, DataSettings
-
-PRELUDE = """
-import json, os, sys
-seen = []
-
-def watch(event, args):
-    if event in {"open", "os.listdir", "os.scandir", "os.rename", "os.link", "os.symlink"}:
-        seen.extend(os.fsdecode(a) for a in args if isinstance(a, (str, bytes, os.PathLike)))
-
-sys.addaudithook(watch)
-from pydantic import TypeAdapter
-from autoadapt.config.settings import DataSettings
+from autoadapt.data.batching import Augment
 from autoadapt.data.open import open_evaluation, open_source, open_target
 from autoadapt.data.statistics import check
-from autoadapt.data.batching import Augment
-settings = TypeAdapter(DataSettings).validate_json(sys.argv[1])
-"""
+
+EVENTS = {"open", "os.listdir", "os.scandir", "os.rename", "os.link", "os.symlink"}
+watchers: list[list[str]] = []
 
 
-def opened(settings: DataSettings, code: str) -> list[str]:
-    """Run code in a process of its own and return every path it opened or listed."""
-    script = PRELUDE + textwrap.dedent(code) + "\nprint(json.dumps(seen))"
-    command = [sys.executable, "-c", script, json.dumps(asdict(settings))]
-    done = subprocess.run(command, capture_output=True, check=True, text=True)
-    paths: list[str] = json.loads(done.stdout)
-    return paths
+def notice(event: str, arguments: tuple[Any, ...]) -> None:
+    """Write down every path that this process opens or lists while somebody watches."""
+    if watchers and event in EVENTS:
+        paths = [os.fsdecode(a) for a in arguments if isinstance(a, str | bytes | os.PathLike)]
+        for watcher in watchers:
+            watcher.extend(paths)
 
 
-READ_TARGET = """
-target = open_target(settings)
-target.images(range(len(target)))
-target.fingerprint
-Augment(settings, 0, 2).target_batch(target, 1)
-open_target(settings)
-"""
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    """Install the hook of the interpreter; it can never be removed, only fall silent."""
+    sys.addaudithook(notice)
+
+
+@pytest.fixture
+def seen() -> Iterator[list[str]]:
+    """Every path opened or listed so far in this test."""
+    watcher: list[str] = []
+    watchers.append(watcher)
+    yield watcher
+    watchers.remove(watcher)
+
+
+def read_target(settings: DataSettings) -> None:
+    """Do everything that a search does with a target; the second opening is from the cache."""
+    for _ in range(2):
+        target = open_target(settings)
+        target.images(range(len(target)))
+        assert target.fingerprint
+        Augment(settings, 0, 2).target_batch(target, 1)
 
 
 def test_the_watcher_sees_label_files_where_they_are_opened(
-    folder_settings: DataSettings,
+    folder_settings: DataSettings, seen: list[str]
 ) -> None:
-    paths = opened(folder_settings, "open_evaluation(settings)")
+    open_evaluation(folder_settings)
     labels = f"{folder_settings.target.root}/labels/"
-    assert any(path.startswith(labels) and path.endswith("t4.png") for path in paths)
+    assert any(path.startswith(labels) and path.endswith("t4.png") for path in seen)
 
 
-def test_reading_a_target_folder_touches_no_label(folder_settings: DataSettings) -> None:
-    paths = opened(folder_settings, READ_TARGET)
+def test_reading_a_target_folder_touches_no_label(
+    folder_settings: DataSettings, seen: list[str]
+) -> None:
+    read_target(folder_settings)
     root = folder_settings.target.root
-    assert any(path.startswith(f"{root}/images/") for path in paths)
-    inside = [path.removeprefix(root) for path in paths if path.startswith(root)]
+    assert any(path.startswith(f"{root}/images/") for path in seen)
+    inside = [path.removeprefix(root) for path in seen if path.startswith(root)]
     assert not [path for path in inside if "label" in path or "classes" in path]
     stored = [path.name for path in Path(str(folder_settings.cache)).iterdir()]
     assert stored
     assert not [name for name in stored if "label" in name]
 
 
-def test_opening_the_source_touches_no_label_of_the_target(folder_settings: DataSettings) -> None:
-    paths = opened(folder_settings, "open_source(settings)\n" + READ_TARGET)
-    assert not [path for path in paths if path.startswith(f"{folder_settings.target.root}/labels")]
+def test_opening_the_source_touches_no_label_of_the_target(
+    folder_settings: DataSettings, seen: list[str]
+) -> None:
+    open_source(folder_settings)
+    read_target(folder_settings)
+    assert not [path for path in seen if path.startswith(f"{folder_settings.target.root}/labels")]
 
 
-def test_checking_the_data_touches_no_label_of_the_target(folder_settings: DataSettings) -> None:
+def test_checking_the_data_touches_no_label_of_the_target(
+    folder_settings: DataSettings, seen: list[str]
+) -> None:
     settings = replace(folder_settings, evaluation=None)
-    paths = opened(settings, "check(settings)")
-    assert any(path.startswith(f"{settings.source.root}/labels") for path in paths)
-    assert not [path for path in paths if path.startswith(f"{settings.target.root}/labels")]
+    check(settings)
+    assert any(path.startswith(f"{settings.source.root}/labels") for path in seen)
+    assert not [path for path in seen if path.startswith(f"{settings.target.root}/labels")]
 
 
 def test_a_rendered_target_stores_no_label(tmp_path: Path) -> None:
-    from autoadapt.data.open import open_evaluation, open_target
-
     rendered = DatasetSettings(kind="procedural", style="camera", count=3)
     settings = DataSettings(
         source=replace(rendered, style="game"),
@@ -98,8 +106,6 @@ def test_a_rendered_target_stores_no_label(tmp_path: Path) -> None:
 
 
 def test_a_target_has_no_way_to_a_label(folder_settings: DataSettings) -> None:
-    from autoadapt.data.open import open_target
-
     target = open_target(folder_settings)
     assert not [name for name in dir(target) if "label" in name.lower()]
     with pytest.raises(AttributeError):

@@ -169,7 +169,7 @@ def test_many_broken_images_are_counted_and_five_are_shown(
     for number in range(8):
         (root / "images" / "train" / f"b{number}.jpg").write_bytes(b"")
     settings = replace(folder_settings, target=DatasetSettings(kind="folder", root=str(root)))
-    with pytest.raises(DataError, match="8 of 9.*train/b4 .*and 3 more; mend") as caught:
+    with pytest.raises(DataError, match=r"8 of 9.*train/b4 .*and 3 more; mend") as caught:
         open_target(settings)
     assert "train/b5" not in str(caught.value)
 
@@ -207,7 +207,7 @@ def test_a_data_set_of_broken_images_alone_is_never_empty(
     root = source_root(folder_settings)
     for path in (root / "images" / "train").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="5 of 5.*nothing is left"):
+    with pytest.raises(DataError, match=r"5 of 5.*nothing is left"):
         open_source(replace(folder_settings, broken="skip"))
 
 
@@ -226,5 +226,5 @@ def test_labels_are_checked_against_a_replaced_image(folder_settings: DataSettin
     open_source(folder_settings)
     path = source_root(folder_settings) / "images" / "train" / "s0.jpg"
     Image.fromarray(np.zeros((24, 41, 3), np.uint8)).save(path)
-    with pytest.raises(DataError, match="label is 40x24 but its image s0.jpg is 41x24"):
+    with pytest.raises(DataError, match=r"label is 40x24 but its image s0\.jpg is 41x24"):
         open_source(folder_settings)

@@ -98,7 +98,8 @@ def test_counts_are_those_of_a_plain_loop(value: tuple[int, list[tuple[int, int]
     for prediction, label in pairs:
         if label != 255:
             counts[label, prediction] += 1
-    assert np.array_equal(matrix_of(*np.array(pairs).T, classes).counts, counts)
+    prediction_map, label_map = np.array(pairs).T
+    assert np.array_equal(matrix_of(prediction_map, label_map, classes).counts, counts)
 
 
 @given(maps)
@@ -140,9 +141,9 @@ def test_the_largest_number_of_classes_fits() -> None:
     [
         ([0, 3], [0, 1], "prediction contains 3; expected 0 to 2"),
         ([0, -1], [0, 1], "prediction contains -1"),
-        ([0, 1], [0, 4], "label .* contains 4"),
-        ([0, 1], [0, 3], "label .* contains 3"),
-        ([0, 1], [0, -1], "label .* contains -1"),
+        ([0, 1], [0, 4], "label contains 4"),
+        ([0, 1], [0, 3], "label contains 3"),
+        ([0, 1], [0, -1], "label contains -1"),
         ([0, 255], [0, 255], "prediction contains 255"),
         ([0.0, 1.0], [0, 1], "prediction is torch.float64; expected integers"),
         ([0, 1], [True, False], "label is torch.bool"),
@@ -185,9 +186,8 @@ def test_counts_and_iou_equal_those_of_advent(classes: int) -> None:
     recorded = vector("confusion_and_iou")
     matrix = matrix_of(recorded[f"in_pred{classes}"], recorded[f"in_label{classes}"], classes)
     assert np.array_equal(matrix.counts, recorded[f"out_hist{classes}"])
-    close = {"rtol": 1e-12, "atol": 1e-12}
-    np.testing.assert_allclose(matrix.iou(), recorded[f"out_iou{classes}"], **close)
-    np.testing.assert_allclose(matrix.miou(), recorded[f"out_miou{classes}"], **close)
+    np.testing.assert_allclose(matrix.iou(), recorded[f"out_iou{classes}"], rtol=1e-12)
+    np.testing.assert_allclose(matrix.miou(), recorded[f"out_miou{classes}"], rtol=1e-12)
 
 
 @golden
@@ -204,7 +204,6 @@ def test_dice_accumulated_over_batches_equals_the_recorded_one() -> None:
     matrix = ConfusionMatrix(20)
     for prediction, label in zip(recorded["in_pred"], recorded["in_label"], strict=True):
         matrix.update(prediction, label)
-    close = {"rtol": 1e-6, "atol": 1e-7}
-    np.testing.assert_allclose(np.nan_to_num(matrix.dice()), recorded["out_dice"], **close)
-    mean = matrix.mean_dice(absent="zero")
-    np.testing.assert_allclose(mean, recorded["out_mean_dice"], **close)
+    dice, mean = np.nan_to_num(matrix.dice()), matrix.mean_dice(absent="zero")
+    np.testing.assert_allclose(dice, recorded["out_dice"], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(mean, recorded["out_mean_dice"], rtol=1e-6, atol=1e-7)

@@ -1,6 +1,8 @@
 import itertools
+import math
+import random
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from autoadapt.space import Architecture, Choice, Rule, SearchSpace, Value, parse
@@ -72,6 +74,20 @@ def test_count_and_enumeration_agree_with_the_definition(space: SearchSpace) -> 
     assert len(listed) == len(set(listed)) == len(expected) == space.count()
     assert set(listed) == expected
     assert [a.id for a in space.architectures()] == [a.id for a in listed]
+
+
+@given(spaces(), st.integers(0, 2**32).map(random.Random))
+@settings(max_examples=60, deadline=None)
+def test_no_walk_leaves_the_definition(space: SearchSpace, rng: random.Random) -> None:
+    valid = by_definition(space)
+    assume(len(valid) * 50 > math.prod(len(choice.values) for choice in space.choices))
+    for _ in range(4):
+        first, second = space.sample(rng), space.sample(rng)
+        assert {first, second, space.crossover(first, second, rng)} <= valid
+        if len(valid) > 1:
+            mutant = space.mutate(first, rng)
+            assert mutant != first
+            assert mutant in valid
 
 
 def test_count_by_hand() -> None:

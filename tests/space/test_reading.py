@@ -226,6 +226,22 @@ def test_shipped_spaces_are_found_by_name(tmp_path: Path, monkeypatch: pytest.Mo
         load("toy_spce")
 
 
+def test_an_installed_package_brings_its_own_spaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "autoadapt" / "files.py"))
+    assert files.shipped("search_spaces") == tmp_path / "search_spaces"  # a checkout
+    installed = tmp_path / "autoadapt" / "shipped" / "search_spaces"
+    installed.mkdir(parents=True)
+    assert files.shipped("search_spaces") == installed
+
+
+def test_a_space_needs_choices() -> None:
+    start, end = GOOD.index("  width"), GOOD.index("forbid")
+    found = mistakes(GOOD[:start].replace("choices:", "choices: {}") + GOOD[end:])
+    assert found[0] == "toy.yaml:5: choices: empty, expected at least one choice"
+
+
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "latin.yaml"
     path.write_bytes("summary: größe".encode("latin-1"))

@@ -1,3 +1,4 @@
+import itertools
 import pickle
 import random
 from collections import Counter
@@ -80,6 +81,18 @@ def test_sampling_is_a_function_of_the_generator() -> None:
     assert len(set(first)) > 20
 
 
+def test_draws_are_pinned_so_that_old_runs_resume_as_they_began() -> None:
+    rng = random.Random(2021)
+    drawn = SPACE.sample(rng)
+    mutant = SPACE.mutate(drawn, rng)
+    mixed = SPACE.crossover(SPACE.reference, mutant, rng)
+    assert [a.id for a in (drawn, mutant, mixed)] == [
+        "a587812dc1eb",
+        "77aee5839816",
+        "8ef4075ec4f3",
+    ]
+
+
 def test_sampling_nothing_says_so() -> None:
     space = tiny((Choice("a", (1, 2)),), Rule((("a", (1, 2)),)))
     assert space.count() == 0
@@ -129,6 +142,26 @@ def test_mutation_jumps_where_every_single_change_is_forbidden() -> None:
     )
     child = space.mutate(space.canonical({"a": 0, "b": 0}), random.Random(0))
     assert child.values == {"a": 1, "b": 1}
+
+
+def all_alike(length: int) -> SearchSpace:
+    """Bits of which no two neighbours may differ: all 0 and all 1 are left."""
+    names = [f"bit{n}" for n in range(length)]
+    rules = [
+        Rule(((a, (value,)), (b, (1 - value,))))
+        for a, b in itertools.pairwise(names)
+        for value in (0, 1)
+    ]
+    return tiny(tuple(Choice(name, (0, 1)) for name in names), *rules)
+
+
+def test_operations_cope_with_rules_that_forbid_nearly_everything() -> None:
+    space = all_alike(24)
+    assert space.count() == 2
+    zeros, ones = space.architectures()
+    for seed in range(5):
+        assert space.mutate(zeros, random.Random(seed)) == ones
+        assert space.crossover(zeros, ones, random.Random(seed)) in (zeros, ones)
 
 
 def test_the_only_architecture_cannot_be_mutated() -> None:
@@ -207,6 +240,7 @@ def test_check_lists_every_problem() -> None:
     [
         ({"head": "pyramid"}, r"rates: set, but inactive unless head is aspp or plus; leave it"),
         ({"se": None}, r"se: found null, expected one of true, false"),
+        ({"se": b"x"}, r"se: found b'x', expected one of true, false"),
         ({"rates": [1]}, r"rates: found \[1\], expected one of"),
         (
             {"head": "plus", "skip": 48, "rates": (3, 6)},

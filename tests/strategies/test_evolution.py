@@ -6,7 +6,7 @@ from statistics import mean
 import pytest
 
 from autoadapt.errors import ConfigError
-from autoadapt.space import Architecture, parse
+from autoadapt.space import Architecture, SpaceExhausted, parse
 from autoadapt.strategies.base import Observation, Proposal, Strategy
 from autoadapt.strategies.evolution import Evolution
 from autoadapt.strategies.random import Random
@@ -128,6 +128,32 @@ def test_children_move_away_when_the_neighbourhood_is_taken() -> None:
     assert distance(made.architecture, parent) == 2
 
 
+def test_a_parent_without_neighbours_leaves_the_decision_to_random_search() -> None:
+    # Mutation finds nothing from the only point; whether the space is exhausted is then decided
+    # as in random search.
+    space = parse("""
+        name: lonely
+        summary: one point that no mutation leads away from
+        family: toy
+        input: [24, 32]
+        choices: {a: [0, 1, 2], b: {values: [0], when: {a: 0}}}
+        forbid: [{a: [1, 2]}]
+        reference: {a: 0, b: 0}
+    """)
+    strategy = Evolution(population=1, sample=1)
+    strategy.setup(space, seed=0, admissible=lambda architecture: True)
+    with pytest.raises(SpaceExhausted, match="all others have been tried"):
+        strategy.propose([Observation(space.reference, 0.0)], 1, {space.reference.id})
+
+
+def test_proposals_are_pinned_so_that_old_runs_resume_as_they_began() -> None:
+    history = ended([3.0, 1.0, 2.0])
+    taken = {observation.architecture.id for observation in history}
+    strategy = ready(Evolution(population=2, sample=1, crossover=0.5), seed=7)
+    made = [strategy.propose(history, number, taken).architecture.id for number in (0, 3, 4)]
+    assert made == ["46b55839ec7b", "762809e4478f", "da5be1dfd6ed"]
+
+
 def test_a_tournament_fits_into_the_population() -> None:
     with pytest.raises(ConfigError, match="sample is 9, but only population=8"):
         Evolution(population=8, sample=9)
@@ -154,6 +180,6 @@ def best(strategy: Strategy, trials: int) -> float:
 def test_evolution_beats_random_search(crossover: float) -> None:
     evolved = [best(ready(Evolution(crossover=crossover), seed), 150) for seed in range(8)]
     drawn = [best(ready(Random(), seed), 150) for seed in range(8)]
-    # Seen over 40 seeds: random 4.2, evolution 1.2, either with a deviation of 1.7 per search;
-    # the difference of two means of eight has a deviation of 0.85.
-    assert mean(evolved) < mean(drawn) - 1
+    # Over 40 seeds random search ends at 5.2 with a deviation of 1.8, evolution at 1.0 with 1.3;
+    # the difference of two means of eight, 4.2, has a deviation of 0.8.
+    assert mean(evolved) < mean(drawn) - 2

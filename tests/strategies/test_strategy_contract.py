@@ -8,7 +8,15 @@ from pydantic import TypeAdapter
 
 from autoadapt.errors import SpaceError
 from autoadapt.plugins import available, find
-from autoadapt.space import Architecture, SearchSpace, SpaceExhausted, WithinLimits, parse
+from autoadapt.space import (
+    Architecture,
+    Choice,
+    Rule,
+    SearchSpace,
+    SpaceExhausted,
+    WithinLimits,
+    parse,
+)
 from autoadapt.strategies.base import Observation, Proposal, Strategy
 
 SPACE = parse("""
@@ -171,6 +179,19 @@ def test_a_whole_space_is_searched_to_its_end(name: str) -> None:
     history, _ = searched(strategy, SIZE)
     with pytest.raises(SpaceExhausted):
         strategy.propose(history, SIZE, {o.architecture.id for o in history})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_last_architectures_are_found_however_rarely_they_are_drawn(name: str) -> None:
+    # Each switch exists only where the one before is on: the last is drawn once in 2^30 times.
+    first = Choice("on0", (False, True))
+    others = [
+        Choice(f"on{n}", (False, True), Rule(((f"on{n - 1}", (True,)),))) for n in range(1, 30)
+    ]
+    stairs = replace(SPACE, name="stairs", choices=(first, *others), forbid=())
+    assert stairs.count() == 31
+    history, _ = searched(made(name, space=stairs), 31)
+    assert {o.architecture for o in history} == set(stairs.architectures())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -35,6 +35,7 @@ from autoadapt.data.street.canvas import Canvas
 from autoadapt.data.street.dice import Dice
 from autoadapt.data.street.labels import CLASSES
 from autoadapt.data.street.scene import draw_scene
+from autoadapt.data.street.shade import house_shade
 from autoadapt.data.street.style import STYLES
 from autoadapt.seeding import generator
 
@@ -71,7 +72,8 @@ def render(
     look = STYLES[style]
     scene = draw_scene(look, Dice(generator(seed, "street", style, index)))
     canvas = Canvas(scene.view.fit(size), scene.light)
-    backdrop.paint(canvas, scene)
-    props.paint(canvas, scene)
+    shade = house_shade(scene.houses, scene.light)
+    backdrop.paint(canvas, scene, shade)
+    props.paint(canvas, scene, shade)
     image = lens.expose(canvas, look.lens, Dice(generator(seed, "street", style, index, "lens")))
     return image, canvas.label

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoadapt.data.street.labels import SKY
-from autoadapt.data.street.scene import Light, Light3
+from autoadapt.data.street.scene import Light, Rgb
 from autoadapt.data.street.view import NEAREST, Camera, Floats
 
 Span = tuple[float, float]
@@ -66,7 +66,7 @@ class Skin:
     labels: NDArray[np.uint8]
 
 
-def skin(light: Light3, label: int, *colours: Light3) -> Skin:
+def skin(light: Rgb, label: int, *colours: Rgb) -> Skin:
     """Return the skin of parts 1, 2, ... with these colours under this light, all of one class."""
     table = np.array(((0.0, 0.0, 0.0), *colours)) * np.array(light)
     return Skin(table.T.copy(), np.full(len(table), label, dtype=np.uint8))
@@ -113,7 +113,7 @@ class Canvas:
         cells = (down * sprite.parts.shape[1])[:, None] + across
         self._stamp((rows, columns), cells, (sprite, look), frame.depth)
 
-    def fill(self, frame: Frame, colour: Light3, label: int) -> None:
+    def fill(self, frame: Frame, colour: Rgb, label: int) -> None:
         """Paint a plain rectangle, at least one pixel wide and high so that it never vanishes."""
         columns, rows = self._columns(frame), self._rows(frame)
         columns, rows = _thicken(columns, self.camera.width), _thicken(rows, self.camera.height)

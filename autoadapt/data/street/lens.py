@@ -1,4 +1,8 @@
-"""From light to image: air, optics, sensor and encoding, in the order in which they act."""
+"""From light to image: air, optics, sensor and encoding, in the order in which they act.
+
+This works in float32 to halve the memory traffic. Its scalars are Python floats, which never
+widen a float32 array in any version of NumPy.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +11,8 @@ from autoadapt.data.street import noise
 from autoadapt.data.street.canvas import Canvas
 from autoadapt.data.street.dice import Dice
 from autoadapt.data.street.style import Lens
-from autoadapt.data.street.view import Floats
+
+Pixels = NDArray[np.float32]
 
 SKY_HAZE = 60.0
 """Depth of air, in metres, that the sky counts as: it is bright by itself."""
@@ -19,82 +24,118 @@ RED, GREEN, BLUE = 0.299, 0.587, 0.114
 def expose(canvas: Canvas, lens: Lens, dice: Dice) -> NDArray[np.uint8]:
     """Return the image of a finished canvas, (H, W, 3) uint8."""
     light = _haze(canvas)
-    gain = dice.between(lens.exposure)
-    warmth, green = dice.between(lens.warmth), dice.between(lens.green)
-    balance = np.array([warmth, green, 2.0 - warmth]) * gain
-    light *= balance[:, None, None]
+    gain, warmth = dice.between(lens.exposure), dice.between(lens.warmth)
+    balance = (warmth * gain, dice.between(lens.green) * gain, (2.0 - warmth) * gain)
+    light *= np.array(balance, dtype=np.float32)[:, None, None]
     light *= _vignette(canvas, dice.between(lens.vignette))
-    light = _blur(light, dice.between(lens.blur))
+    image = _blur(light, dice.between(lens.blur))
     lift = dice.between(lens.lift)
-    image = np.sqrt(np.minimum(light * (1 - lift) + lift, 1.0))
+    image *= 1 - lift
+    image += lift
+    np.minimum(image, 1.0, out=image)
+    np.sqrt(image, out=image)
     image = _tone(image, dice.between(lens.contrast))
     image = _colour(image, dice.between(lens.saturation), dice.between(lens.chroma_blur))
-    image += dice.between(lens.noise) * _grain(image.shape, dice)
-    levels = np.floor(np.minimum(np.maximum(image, 0.0), 1.0) * 255 + 0.5)
-    return np.ascontiguousarray(levels.astype(np.uint8).transpose(1, 2, 0))
+    image += _grain(image.shape, dice) * dice.between(lens.noise)
+    return _quantise(image)
 
 
-def _haze(canvas: Canvas) -> Floats:
+def _haze(canvas: Canvas) -> Pixels:
     """Mix the colour of the air in with distance; 1 / (1 + d)^2 stands for an exponential."""
-    air = canvas.light.low_sky[:, None, None]
-    depth = np.where(canvas.depth > 1e5, SKY_HAZE, np.minimum(canvas.depth, 300.0))
-    root = 1 / (1 + canvas.light.haze * depth)
-    return np.asarray(air + (canvas.image - air) * (root * root))
+    air = np.array(canvas.light.low_sky, dtype=np.float32)[:, None, None]
+    depth = canvas.depth.astype(np.float32)
+    np.copyto(depth, np.float32(SKY_HAZE), where=depth > 1e5)
+    np.minimum(depth, 300.0, out=depth)
+    depth *= canvas.light.haze
+    depth += 1.0
+    depth *= depth
+    light: Pixels = canvas.image.astype(np.float32)
+    light -= air
+    light /= depth
+    light += air
+    return light
 
 
-def _vignette(canvas: Canvas, strength: float) -> Floats:
+def _vignette(canvas: Canvas, strength: float) -> Pixels:
     """Return the share of light that arrives, (H, W): 1 in the middle, less in the corners."""
     height, width = canvas.depth.shape
     rows = (np.arange(height) + 0.5) / height * 2 - 1
     columns = (np.arange(width) + 0.5) / width * 2 - 1
-    return np.asarray(1 - 0.5 * strength * ((rows * rows)[:, None] + columns * columns))
+    share = 1 - 0.5 * strength * ((rows * rows)[:, None] + columns * columns)
+    return np.asarray(share, dtype=np.float32)
 
 
-def _blur(image: Floats, passes: float) -> Floats:
+def _blur(image: Pixels, passes: float) -> Pixels:
     """Blur with repeated (1, 2, 1) / 4 filters; a fraction of a pass mixes its result in."""
     while passes > 0:
-        soft = _binomial(image)
-        image = soft if passes >= 1 else image + passes * (soft - image)
+        soft = _binomial(image, 1)
+        if passes < 1:
+            soft -= image
+            soft *= passes
+            soft += image
+        image = soft
         passes -= 1
     return image
 
 
-def _binomial(image: Floats) -> Floats:
-    """One (1, 2, 1) / 4 pass along rows and columns; the border repeats."""
-    rows = image * 2
-    rows[:, 1:] += image[:, :-1]
-    rows[:, :1] += image[:, :1]
-    rows[:, :-1] += image[:, 1:]
-    rows[:, -1:] += image[:, -1:]
-    both = rows * 2
-    both[:, :, 1:] += rows[:, :, :-1]
-    both[:, :, :1] += rows[:, :, :1]
-    both[:, :, :-1] += rows[:, :, 1:]
-    both[:, :, -1:] += rows[:, :, -1:]
-    both *= 1 / 16
-    return both
+def _binomial(image: Pixels, step: int) -> Pixels:
+    """One (1, 2, 1) / 4 pass along rows and columns, taps ``step`` apart; the border repeats."""
+    channels, height, width = image.shape
+    padded = np.empty((channels, height + 2 * step, width + 2 * step), dtype=np.float32)
+    padded[:, step:-step, step:-step] = image
+    padded[:, :step, step:-step] = image[:, :1]
+    padded[:, -step:, step:-step] = image[:, -1:]
+    padded[:, :, :step] = padded[:, :, step : step + 1]
+    padded[:, :, -step:] = padded[:, :, -step - 1 : -step]
+    rows = padded[:, step:] + padded[:, :-step]
+    rows = rows[:, step:] + rows[:, :-step]
+    both = rows[:, :, step:] + rows[:, :, :-step]
+    soft: Pixels = both[:, :, step:] + both[:, :, :-step]
+    soft *= 0.0625
+    return soft
 
 
-def _tone(image: Floats, contrast: float) -> Floats:
-    """Bend values towards 0 and 1 with the curve 3 v^2 - 2 v^3."""
-    curve = image * image * (3 - 2 * image)
-    return np.asarray(image + contrast * (curve - image))
+def _tone(image: Pixels, contrast: float) -> Pixels:
+    """Bend values towards 0 and 1 with the curve 3 v^2 - 2 v^3, by the given weight."""
+    # v + c (3 v^2 - 2 v^3 - v) = v (1 - c + c v (3 - 2 v))
+    factor = 3.0 - 2.0 * image
+    factor *= image
+    factor *= contrast
+    factor += 1 - contrast
+    factor *= image
+    return factor
 
 
-def _colour(image: Floats, saturation: float, chroma_blur: float) -> Floats:
+def _colour(image: Pixels, saturation: float, chroma_blur: float) -> Pixels:
     """Scale colour differences, and soften them as chroma subsampling does."""
-    luma = RED * image[0] + GREEN * image[1] + BLUE * image[2]
-    chroma = (image - luma) * saturation
+    luma = image[0] * RED + image[1] * GREEN + image[2] * BLUE
+    chroma: Pixels = image - luma
+    chroma *= saturation
     if chroma_blur > 0:
-        soft = _binomial(_binomial(chroma))
-        chroma += chroma_blur * (soft - chroma)
-    return np.asarray(luma + chroma)
+        soft = _binomial(chroma, 2)
+        soft -= chroma
+        soft *= chroma_blur
+        chroma += soft
+    chroma += luma
+    return chroma
 
 
-def _grain(shape: tuple[int, ...], dice: Dice) -> Floats:
-    """Return noise of variance 1, (3, H, W), cut from the wrapped table at a random place."""
+def _grain(shape: tuple[int, ...], dice: Dice) -> Pixels:
+    """Return noise of variance 1, (3, H, W), cut from the table at a random place."""
     table = noise.grain()
     side = table.shape[1]
-    rows = (np.arange(shape[1]) + int(dice.unit() * side)) % side
-    columns = (np.arange(shape[2]) + int(dice.unit() * side)) % side
-    return np.asarray(table[:, rows][:, :, columns])
+    if max(shape) > side // 2:
+        repeats = max(shape) // side + 2
+        table = np.tile(table, (1, repeats, repeats))
+    row = int(dice.unit() * (side if table.shape[1] > side else side - shape[1]))
+    column = int(dice.unit() * (side if table.shape[1] > side else side - shape[2]))
+    return table[:, row : row + shape[1], column : column + shape[2]]
+
+
+def _quantise(image: Pixels) -> NDArray[np.uint8]:
+    """Round to 8 bits, channels last."""
+    image *= 255.0
+    image += 0.5
+    np.maximum(image, 0.0, out=image)
+    np.minimum(image, 255.0, out=image)
+    return np.ascontiguousarray(image.astype(np.uint8).transpose(1, 2, 0))

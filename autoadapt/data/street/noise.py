@@ -15,6 +15,9 @@ Floats = NDArray[np.float64]
 SIDE = 128
 """Rows and columns of a table; a power of two, so that an index wraps with a mask."""
 
+OFFSET = 4096.0
+"""Added before truncation, so that it rounds down for every coordinate of a scene."""
+
 
 @cache
 def white() -> Floats:
@@ -41,21 +44,26 @@ def cloudy() -> Floats:
 
 
 @cache
-def grain() -> Floats:
-    """Return nearly normal noise of mean 0 and variance 1, (3, 256, 256).
+def grain() -> NDArray[np.float32]:
+    """Return nearly normal noise of mean 0 and variance 1, (3, 256, 256) float32.
 
     A sum of four uniforms has variance 4 / 12, hence the factor of the root of 3.
     """
     four = generator(0, "street", "grain").random((4, 3, 256, 256))
-    total = four[0] + four[1] + four[2] + four[3] - 2
-    return _frozen(total * np.sqrt(3.0))
+    total = (four[0] + four[1] + four[2] + four[3] - 2) * np.sqrt(3.0)
+    return np.asarray(total, dtype=np.float32)
+
+
+def surface(rough: float, dirt: float) -> Floats:
+    """Return the deviation from mean brightness of a rough and stained material, (128, 128)."""
+    return np.asarray((white() - 0.5) * (2 * rough) + (smooth(16) - 0.5) * (1.3 * dirt))
 
 
 def sample(table: Floats, row: Floats, column: Floats) -> Floats:
-    """Look up a square table at real coordinates, which wrap; the arguments broadcast."""
-    rows = np.floor(row).astype(np.int64) & (SIDE - 1)
-    columns = np.floor(column).astype(np.int64) & (SIDE - 1)
-    return table.reshape(-1).take(rows * SIDE + columns)
+    """Look up a square table at real coordinates above -4096, which wrap; they broadcast."""
+    rows = ((row + OFFSET).astype(np.int64) & (SIDE - 1)) * SIDE
+    columns = (column + OFFSET).astype(np.int64) & (SIDE - 1)
+    return table.take(rows + columns)
 
 
 def fraction(values: Floats) -> Floats:

@@ -1,75 +1,102 @@
 """People on foot and on bicycles, put together from ellipses and thick lines."""
 
-import numpy as np
-from numpy.typing import NDArray
+from functools import cache
 
-from autoadapt.data.street.canvas import Canvas, skin
+import numpy as np
+
+from autoadapt.data.street.canvas import Canvas, Frame, Parts, Sprite, skin
 from autoadapt.data.street.labels import BICYCLIST, PEDESTRIAN
-from autoadapt.data.street.scene import Cyclist, Walker, linear
+from autoadapt.data.street.scene import Cyclist, Rgb, Walker, linear
+from autoadapt.data.street.sprites import Point, box, ellipse, line, sprite
 from autoadapt.data.street.view import Floats
 
-Mask = NDArray[np.bool_]
-Point = tuple[float, float]
-
 RUBBER = linear((38, 38, 40))
+RIDER_HEIGHT = 1.75
+"""Height of the cyclist that is drawn; others are scaled."""
 
 
-def paint_walker(canvas: Canvas, walker: Walker, light: Floats) -> None:
+def paint_walker(canvas: Canvas, walker: Walker, light: Rgb) -> None:
     """Paint a person, between front view and side view, at some point of a stride."""
-    tall = walker.height
-    patch = canvas.facing(walker.x, walker.depth, (-0.24 * tall, 0.24 * tall), (0.0, tall))
-    if patch is None:
-        return
-    x, y = patch.across / tall, patch.up / tall
-    aside = np.abs(x)
-    shoulder = 0.125 - 0.045 * walker.turn
-    below_hip = np.maximum(0.48 - y, 0.0)
-    gap = 0.042 * (1 - walker.turn) + abs(walker.stride) * walker.turn * below_hip
-    parts = ((np.abs(aside - gap) < 0.042) & (y < 0.5)).astype(np.intp)
-    torso = (aside < shoulder * (0.4 + 0.72 * y)) & (y > 0.45) & (y < 0.83)
-    arm = (np.abs(aside - shoulder + 0.01 - 0.05 * (0.8 - y)) < 0.026) & (y > 0.44) & (y < 0.8)
-    hand = arm & (y < 0.49)
-    head = x * x / 0.0034 + (y - 0.915) * (y - 0.915) / 0.0062 < 1
-    neck = (aside < 0.03) & (y > 0.81) & (y < 0.88)
-    parts[torso | arm] = 2
-    parts[head | neck | hand] = 3
-    parts[head & (y > 0.945)] = 4
-    parts[(y < 0.035) & (parts == 1)] = 5
-    colours = [walker.trousers, walker.top, walker.skin, walker.hair, RUBBER]
-    look = skin(light, *((PEDESTRIAN, colour) for colour in colours))
-    shade = 0.92 + canvas.light.side * 0.9 * x
-    canvas.stamp(patch, parts, look, shade)
+    wide = 0.24 * walker.height
+    frame = Frame(walker.depth, walker.x - wide, walker.x + wide, 0.0, walker.height)
+    colours = (walker.trousers, walker.top, walker.skin, walker.hair, RUBBER)
+    picture = _walker(int(walker.turn * 4), int(abs(walker.stride) * 13))
+    canvas.facing(frame, picture, skin(light, PEDESTRIAN, *colours))
 
 
-def paint_cyclist(canvas: Canvas, cyclist: Cyclist, light: Floats) -> None:
+@cache
+def _walker(quarter: int, step: int) -> Sprite:
+    """Return a person of height 1, turned by 0 to 3 quarters, with a stride of 0 to 3."""
+    turn, stride = (quarter + 0.5) / 4, step / 12
+
+    def draw(x: Floats, y: Floats) -> tuple[Parts, Floats]:
+        aside = np.abs(x)
+        shoulder = 0.13 - 0.045 * turn
+        gap = 0.045 * (1 - turn) + stride * (0.3 + turn) * np.maximum(0.48 - y, 0.0)
+        parts = ((np.abs(aside - gap) < 0.045) & (y < 0.5)).astype(np.intp)
+        torso = (aside < shoulder * (0.42 + 0.72 * y)) & (y > 0.45) & (y < 0.83)
+        arm = (np.abs(aside - shoulder + 0.01 - 0.05 * (0.8 - y)) < 0.028) & (y > 0.44) & (y < 0.8)
+        head = ellipse(x, y, (0.0, 0.915), (0.06, 0.08))
+        parts[torso | arm] = 2
+        parts[head | box(x, y, (-0.03, 0.03), (0.81, 0.88)) | (arm & (y < 0.49))] = 3
+        parts[head & (y > 0.945)] = 4
+        parts[(y < 0.035) & (parts == 1)] = 5
+        shade = np.where(y < 0.5, 0.86, 0.95) + 0.3 * y * (0.15 - aside)
+        return parts, shade
+
+    return sprite(draw, (72, 40), (-0.24, 0.24), (0.0, 1.0))
+
+
+def paint_cyclist(canvas: Canvas, cyclist: Cyclist, light: Rgb) -> None:
     """Paint a rider and the bicycle, foreshortened by the angle at which they are seen."""
-    patch = canvas.facing(cyclist.x, cyclist.depth, (-1.0, 1.0), (0.0, cyclist.height))
-    if patch is None:
-        return
-    x, y = patch.across, patch.up * (1.75 / cyclist.height)
-    turn = cyclist.turn
-    thin = 0.45 * patch.pixel
-    frame = np.zeros(np.broadcast_shapes(x.shape, y.shape), dtype=bool)
-    for start, end in _FRAME:
-        frame |= _line(x, y, ((start[0] * turn, start[1]), (end[0] * turn, end[1])), 0.035 + thin)
-    tyres = _tyre(x, y, (-0.52 * turn, turn), thin) | _tyre(x, y, (0.52 * turn, turn), thin)
-    wide = 0.2 - 0.06 * abs(turn)
-    leg = _line(x, y, ((-0.1 * turn + 0.06, 0.95), (0.2 * turn + 0.07, 0.62)), 0.085)
-    leg |= _line(x, y, ((0.2 * turn + 0.07, 0.62), (0.04 * turn + 0.06, 0.2)), 0.065)
-    leg |= _line(x, y, ((-0.1 * turn - 0.06, 0.95), (0.05 * turn - 0.07, 0.4)), 0.075)
-    torso = _line(x, y, ((-0.14 * turn, 0.98), (0.16 * turn, 1.36)), wide)
-    arm = _line(x, y, ((0.17 * turn + 0.12, 1.34), (0.45 * turn + 0.16, 1.02)), 0.055)
-    head = _disc(x, y, (0.27 * turn, 1.6), 0.125)
-    parts = frame.astype(np.intp)
-    for number, mask in ((2, tyres), (3, leg), (4, torso | arm), (5, head)):
-        parts[mask] = number
-    parts[head & (y > 1.62)] = 6
-    colours = [cyclist.frame, RUBBER, cyclist.trousers, cyclist.top, cyclist.skin, cyclist.helmet]
-    look = skin(light, *((BICYCLIST, colour) for colour in colours))
-    canvas.stamp(patch, parts, look, 0.95 + canvas.light.side * 0.25 * x)
+    frame = Frame(cyclist.depth, cyclist.x - 1.0, cyclist.x + 1.0, 0.0, cyclist.height)
+    colours = (
+        cyclist.frame,
+        RUBBER,
+        cyclist.trousers,
+        cyclist.top,
+        cyclist.skin,
+        cyclist.helmet,
+    )
+    thin = 0 if cyclist.depth < 8 else (1 if cyclist.depth < 16 else 2)
+    picture = _cyclist(int(abs(cyclist.turn) * 5), thin)
+    look = skin(light, BICYCLIST, *colours)
+    canvas.facing(frame, picture, look, mirrored=cyclist.turn < 0)
 
 
-_FRAME: tuple[tuple[Point, Point], ...] = (
+@cache
+def _cyclist(fifth: int, thicker: int) -> Sprite:
+    """Return a rider heading right, turned by 0 to 4 fifths, with tubes that suit the distance."""
+    turn, extra = (fifth + 0.75) / 5, 0.025 * thicker
+
+    def draw(x: Floats, y: Floats) -> tuple[Parts, Floats]:
+        parts = np.zeros((y.size, x.size), dtype=np.intp)
+        for start, end in TUBES:
+            ends = ((start[0] * turn, start[1]), (end[0] * turn, end[1]))
+            parts[line(x, y, ends, 0.03 + extra)] = 1
+        wide = max(0.34 * turn, 0.05 + extra)
+        # Seen nearly edge on, the spokes fill the ring.
+        hole = 0.74 - extra * 3 if turn > 0.4 else 0.0
+        for centre in (-0.52 * turn, 0.52 * turn):
+            tyre = ellipse(x, y, (centre, 0.34), (wide, 0.34))
+            if hole > 0:
+                tyre &= ~ellipse(x, y, (centre, 0.34), (wide * hole, 0.34 * hole))
+            parts[tyre] = 2
+        for number, first, last, half in LIMBS:
+            ends = (
+                (first[0] * turn + first[2], first[1]),
+                (last[0] * turn + last[2], last[1]),
+            )
+            parts[line(x, y, ends, half + 0.06 * (1 - turn) * (number == 4))] = number
+        head = ellipse(x, y, (0.27 * turn, 1.6), (0.125, 0.14))
+        parts[head] = 5
+        parts[head & (y > 1.62)] = 6
+        return parts, 0.9 + 0.1 * y * (0.6 + x)
+
+    return sprite(draw, (80, 80), (-1.0, 1.0), (0.0, RIDER_HEIGHT))
+
+
+TUBES: tuple[tuple[Point, Point], ...] = (
     ((-0.52, 0.34), (-0.16, 0.88)),
     ((0.0, 0.32), (0.40, 0.82)),
     ((-0.52, 0.34), (0.0, 0.32)),
@@ -78,28 +105,13 @@ _FRAME: tuple[tuple[Point, Point], ...] = (
 )
 """Tubes of a bicycle, in metres from the middle between its wheels."""
 
+Joint = tuple[float, float, float]
 
-def _line(x: Floats, y: Floats, ends: tuple[Point, Point], half: float) -> Mask:
-    """Return the pixels within ``half`` metres of a line between two points."""
-    (x0, y0), (x1, y1) = ends
-    dx, dy = x1 - x0, y1 - y0
-    along = ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy)
-    along = np.minimum(np.maximum(along, 0.0), 1.0)
-    off_x, off_y = x - x0 - along * dx, y - y0 - along * dy
-    return np.asarray(off_x * off_x + off_y * off_y < half * half)
-
-
-def _disc(x: Floats, y: Floats, centre: Point, radius: float) -> Mask:
-    dx, dy = x - centre[0], y - centre[1]
-    return np.asarray(dx * dx + dy * dy < radius * radius)
-
-
-def _tyre(x: Floats, y: Floats, place: tuple[float, float], thin: float) -> Mask:
-    """Return the ring of a wheel at a place, as narrow as its turn makes it."""
-    centre, turn = place
-    wide = max(0.34 * abs(turn), 0.04 + thin)
-    dx, dy = (x - centre) / wide, (y - 0.34) / 0.34
-    radius = dx * dx + dy * dy
-    # Seen nearly edge on, or far away, the spokes fill the ring.
-    inner = 0.55 if abs(turn) > 0.45 else 0.0
-    return np.asarray((radius < 1) & (radius >= inner))
+LIMBS: tuple[tuple[int, Joint, Joint, float], ...] = (
+    (3, (-0.1, 0.95, -0.06), (0.05, 0.4, -0.07), 0.075),
+    (3, (-0.1, 0.95, 0.06), (0.2, 0.62, 0.07), 0.085),
+    (3, (0.2, 0.62, 0.07), (0.04, 0.2, 0.06), 0.065),
+    (4, (-0.14, 0.98, 0.0), (0.16, 1.36, 0.0), 0.15),
+    (4, (0.17, 1.34, 0.12), (0.45, 1.02, 0.16), 0.055),
+)
+"""Part, two ends (along the bicycle, up, to the side) and half thickness of leg, trunk, arm."""

@@ -7,11 +7,25 @@ import numpy as np
 
 from autoadapt.data.street import furniture, people, vehicles
 from autoadapt.data.street.canvas import Canvas
-from autoadapt.data.street.scene import Car, Cyclist, Fence, Lamp, Scene, Sign, Tree, Walker
-from autoadapt.data.street.shade import house_shade
-from autoadapt.data.street.view import NEAREST, Floats
+from autoadapt.data.street.scene import (
+    Car,
+    Cyclist,
+    Fence,
+    Lamp,
+    Prop,
+    Rgb,
+    Scene,
+    Sign,
+    Tree,
+    Walker,
+)
+from autoadapt.data.street.shade import HouseShade
+from autoadapt.data.street.view import NEAREST
 
-PAINTERS: dict[type, Callable[[Canvas, Any, Floats], None]] = {
+WIDEST = 3.5
+"""Metres to each side that the widest prop, a tree, may reach."""
+
+PAINTERS: dict[type, Callable[[Canvas, Any, Rgb], None]] = {
     Tree: furniture.paint_tree,
     Lamp: furniture.paint_lamp,
     Sign: furniture.paint_sign,
@@ -22,12 +36,24 @@ PAINTERS: dict[type, Callable[[Canvas, Any, Floats], None]] = {
 }
 
 
-def paint(canvas: Canvas, scene: Scene) -> None:
+def paint(canvas: Canvas, scene: Scene, shade: HouseShade) -> None:
     """Paint the props from far to near; the depth buffer settles those that interlock."""
-    props = [prop for prop in scene.props if prop.furthest > NEAREST]
+    props = [prop for prop in scene.props if _may_be_seen(canvas, prop)]
     props.sort(key=lambda prop: -prop.furthest)
     places = np.array([(prop.x, prop.furthest) for prop in props]).reshape(-1, 2)
-    lit = house_shade(scene.houses, scene.light).lit(places[:, 0], places[:, 1])
-    in_sun = scene.light.ambient + 0.75 * scene.light.sun
-    for prop, sunny in zip(props, lit.tolist(), strict=True):
-        PAINTERS[type(prop)](canvas, prop, in_sun if sunny else scene.light.ambient)
+    sunny = shade.lit(places[:, 0], places[:, 1]).tolist()
+    ambient, sun = scene.light.ambient, scene.light.sun
+    in_sun = (
+        ambient[0] + 0.75 * sun[0],
+        ambient[1] + 0.75 * sun[1],
+        ambient[2] + 0.75 * sun[2],
+    )
+    for prop, is_sunny in zip(props, sunny, strict=True):
+        PAINTERS[type(prop)](canvas, prop, in_sun if is_sunny else ambient)
+
+
+def _may_be_seen(canvas: Canvas, prop: Prop) -> bool:
+    """Return False for props behind the camera, or beside the image even at their far end."""
+    depth, aside = prop.furthest, prop.x - canvas.camera.x
+    left, right = float(canvas.slopes[0]), float(canvas.slopes[-1])
+    return depth > NEAREST and left * depth - WIDEST < aside < right * depth + WIDEST

@@ -1,15 +1,16 @@
 """What stands where in one street, drawn from the statistics of a style; no pixels here."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from autoadapt.data.street.dice import Dice
 from autoadapt.data.street.style import Colour, Layout, Materials, Style, Weather
 from autoadapt.data.street.view import NEAREST, View
 
-Light3 = tuple[float, float, float]
+Rgb = tuple[float, float, float]
 """Linear red, green and blue; 1 is white paper in full light."""
 
-END = 120.0
+END = 100.0
 """Depth at which the street ends in a skyline."""
 
 FAR = 48.0
@@ -38,15 +39,15 @@ class Light:
         lamps: Share of windows that are lit.
     """
 
-    ambient: Light3
-    sun: Light3
+    ambient: Rgb
+    sun: Rgb
     side: int
     front: float
     slant: float
     haze: float
-    zenith: Light3
-    low_sky: Light3
-    cloud: Light3
+    zenith: Rgb
+    low_sky: Rgb
+    cloud: Rgb
     clouds: float
     drift: float
     lamps: float
@@ -74,8 +75,8 @@ class Street:
     pavement: float
     junction: tuple[float, float]
     driving_side: int
-    road: Light3
-    paving: Light3
+    road: Rgb
+    paving: Rgb
     wear: float
     phase: float
     edge_line: bool
@@ -96,9 +97,9 @@ class House:
     bay: float
     glazing: float
     shop: bool
-    wall: Light3
-    trim: Light3
-    tiles: Light3
+    wall: Rgb
+    trim: Rgb
+    tiles: Rgb
     grain: float
 
 
@@ -124,6 +125,11 @@ class Footprint:
     height: float
     contact: float
 
+    def touches(self, other: "Footprint") -> bool:
+        """Return whether two footprints come closer than 0.3 m along both axes."""
+        aside = abs(self.x - other.x) < self.half_x + other.half_x + 0.3
+        return aside and abs(self.depth - other.depth) < self.half_depth + other.half_depth + 0.3
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -135,8 +141,8 @@ class Tree:
     radius: float
     pointed: bool
     bare: float
-    leaf: Light3
-    bark: Light3
+    leaf: Rgb
+    bark: Rgb
     variant: int
 
     @property
@@ -159,7 +165,7 @@ class Lamp:
     depth: float
     height: float
     reach: float
-    metal: Light3
+    metal: Rgb
 
     @property
     def furthest(self) -> float:
@@ -179,7 +185,7 @@ class Sign:
     depth: float
     height: float
     kind: str
-    metal: Light3
+    metal: Rgb
 
     @property
     def furthest(self) -> float:
@@ -200,7 +206,7 @@ class Fence:
     end: float
     height: float
     kind: str
-    colour: Light3
+    colour: Rgb
 
     @property
     def furthest(self) -> float:
@@ -223,7 +229,7 @@ class Car:
     height: float
     heading: int
     boxy: bool
-    paint: Light3
+    paint: Rgb
     lit: bool
 
     @property
@@ -231,7 +237,7 @@ class Car:
         """Depth of its far end."""
         return self.depth + self.length
 
-    def footprint(self) -> Footprint | None:
+    def footprint(self) -> Footprint:
         """Return its effect on the ground."""
         across, along = self.width / 2, self.length / 2
         if self.heading == 0:
@@ -248,17 +254,17 @@ class Walker:
     height: float
     turn: float
     stride: float
-    skin: Light3
-    hair: Light3
-    top: Light3
-    trousers: Light3
+    skin: Rgb
+    hair: Rgb
+    top: Rgb
+    trousers: Rgb
 
     @property
     def furthest(self) -> float:
         """Depth of its far end."""
         return self.depth
 
-    def footprint(self) -> Footprint | None:
+    def footprint(self) -> Footprint:
         """Return its effect on the ground."""
         return Footprint(self.x, self.depth, 0.25, 0.2, 0.0, self.height, 1.0)
 
@@ -271,22 +277,23 @@ class Cyclist:
     depth: float
     height: float
     turn: float
-    skin: Light3
-    helmet: Light3
-    top: Light3
-    trousers: Light3
-    frame: Light3
+    skin: Rgb
+    helmet: Rgb
+    top: Rgb
+    trousers: Rgb
+    frame: Rgb
 
     @property
     def furthest(self) -> float:
         """Depth of its far end."""
         return self.depth
 
-    def footprint(self) -> Footprint | None:
+    def footprint(self) -> Footprint:
         """Return its effect on the ground."""
         return Footprint(self.x, self.depth, 0.3, 0.5, 0.0, self.height, 1.0)
 
 
+Mover = TypeVar("Mover", Car, Walker | Cyclist)
 Prop = Tree | Lamp | Sign | Fence | Car | Walker | Cyclist
 
 
@@ -306,7 +313,7 @@ HAIRS: tuple[Colour, ...] = ((60, 44, 34), (34, 30, 30), (150, 112, 66), (120, 1
 SIGNS = ("stop", "limit", "warning", "blue", "arrow", "light", "light", "direction")
 
 
-def linear(colour: Colour, gain: float = 1.0) -> Light3:
+def linear(colour: Colour, gain: float = 1.0) -> Rgb:
     """Return a display colour as linear light: a gamma of 2."""
     red, green, blue = colour
     scale = gain / 65025.0
@@ -334,9 +341,25 @@ def draw_scene(style: Style, dice: Dice) -> Scene:
         props += borders
         props += _furniture(side, street, style, dice)
         props += _parked(side, street, style, dice)
-    props += _traffic(street, style, dice)
-    props += _people(street, style, dice)
+    cars = [prop for prop in props if isinstance(prop, Car)]
+    moving = _clear_of(cars, _traffic(street, style, dice))
+    props += moving
+    props += _clear_of(cars + moving, _people(street, style, dice))
     return Scene(view, light, street, tuple(houses), tuple(props))
+
+
+def _clear_of(cars: list[Car], props: list[Mover]) -> list[Mover]:
+    """Return the props that stand inside no car and, being cars, in none of their own."""
+    taken = [car.footprint() for car in cars]
+    clear: list[Mover] = []
+    for prop in props:
+        place = prop.footprint()
+        if any(place.touches(other) for other in taken):
+            continue
+        clear.append(prop)
+        if isinstance(prop, Car):
+            taken.append(place)
+    return clear
 
 
 def _light(weather: Weather, dice: Dice) -> Light:
@@ -375,9 +398,7 @@ def _street(layout: Layout, materials: Materials, dice: Dice) -> Street:
     )
 
 
-def _houses(
-    side: int, street: Street, style: Style, dice: Dice
-) -> tuple[list[House], list[Prop]]:
+def _houses(side: int, street: Street, style: Style, dice: Dice) -> tuple[list[House], list[Prop]]:
     """Return the buildings of one side from behind the camera to the end, and their borders."""
     layout = style.layout
     houses: list[House] = []
@@ -406,9 +427,7 @@ def _crossed(street: Street) -> bool:
     return street.junction[1] > street.junction[0]
 
 
-def _house(
-    side: int, front: float, extent: tuple[float, float], style: Style, dice: Dice
-) -> House:
+def _house(side: int, front: float, extent: tuple[float, float], style: Style, dice: Dice) -> House:
     materials = style.materials
     storeys = max(1, int(dice.between(style.layout.storeys) + 0.5))
     gain = dice.between(materials.tones)
@@ -522,9 +541,9 @@ def _parked(side: int, street: Street, style: Style, dice: Dice) -> list[Prop]:
     return props
 
 
-def _traffic(street: Street, style: Style, dice: Dice) -> list[Prop]:
+def _traffic(street: Street, style: Style, dice: Dice) -> list[Car]:
     """Return the cars that drive, ahead and towards the camera, and those that cross."""
-    props: list[Prop] = []
+    props: list[Car] = []
     for _ in range(dice.count(style.layout.moving)):
         heading = dice.sign()
         lane = heading * street.driving_side * street.kerb * dice.between((0.28, 0.5))
@@ -537,9 +556,9 @@ def _traffic(street: Street, style: Style, dice: Dice) -> list[Prop]:
     return props
 
 
-def _people(street: Street, style: Style, dice: Dice) -> list[Prop]:
+def _people(street: Street, style: Style, dice: Dice) -> list[Walker | Cyclist]:
     layout = style.layout
-    props: list[Prop] = []
+    props: list[Walker | Cyclist] = []
     for _ in range(dice.count(layout.walkers)):
         x = dice.sign() * (street.kerb + dice.between((0.5, street.pavement - 0.3)))
         props.append(_walker(x, dice.near((4.5, 36.0)), style, dice))

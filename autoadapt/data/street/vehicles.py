@@ -1,133 +1,123 @@
 """Cars: an end that faces the camera and a flank in perspective."""
 
+from functools import cache
+
 import numpy as np
-from numpy.typing import NDArray
 
-from autoadapt.data.street.canvas import Canvas, Skin, skin
+from autoadapt.data.street.canvas import Canvas, Frame, Parts, Skin, Sprite, skin
 from autoadapt.data.street.labels import CAR
-from autoadapt.data.street.scene import Car, linear
-from autoadapt.data.street.view import NEAREST, Floats
+from autoadapt.data.street.scene import Car, Rgb, linear
+from autoadapt.data.street.sprites import box, ellipse, sprite
+from autoadapt.data.street.view import Floats
 
-BODY, GLASS, TYRE, LAMP, PLATE, BUMPER = 1, 2, 3, 4, 5, 6
+BODY, GLASS, TYRE, LAMP, PLATE, BUMPER = range(1, 7)
 
 WAIST = 0.58
-"""Height of the bonnet, in car heights."""
+"""Height of the bonnet; shapes are drawn in car heights, half widths and lengths."""
+
+AXLES = (0.19, 0.82)
+"""Place of the wheels between tail and nose."""
 
 
-def paint_car(canvas: Canvas, car: Car, light: Floats) -> None:
+def paint_car(canvas: Canvas, car: Car, light: Rgb) -> None:
     """Paint a car that heads away (1), comes (-1) or crosses (0)."""
-    look = _skin(canvas, car, light)
     if car.heading == 0:
-        _crossing(canvas, car, look)
+        half = car.length / 2
+        frame = Frame(car.depth, car.x - half, car.x + half, 0.0, car.height)
+        canvas.facing(frame, _flank(car.boxy), _skin(canvas, car, light), mirrored=car.x > 0)
         return
+    look = _skin(canvas, car, light)
+    _paint_flank(canvas, car, look)
+    half, waist = car.width / 2, WAIST * car.height
+    depth = car.depth + _setback(car)
+    cabin = Frame(depth, car.x - half, car.x + half, waist - 0.3, car.height)
+    canvas.facing(cabin, _cabin(car.boxy), look)
+    body = Frame(car.depth, car.x - half, car.x + half, 0.0, waist)
+    canvas.facing(body, _body(), look)
+
+
+def _setback(car: Car) -> float:
+    """Return how far the window stands behind the boot or bonnet."""
+    if car.boxy:
+        return 0.05
+    return 0.25 if car.heading == 1 else 0.27 * car.length
+
+
+def _paint_flank(canvas: Canvas, car: Car, look: Skin) -> None:
     aside = car.x - canvas.camera.x
-    if abs(aside) > car.width / 2:
-        _flank(canvas, car, look, car.x - car.width / 2 * (1 if aside > 0 else -1))
-    _cabin_end(canvas, car, look)
-    _body_end(canvas, car, look)
+    if abs(aside) <= car.width / 2:
+        return
+    inner = -1 if aside > 0 else 1
+    gain = 1.0 if inner == canvas.light.side else 0.72
+    start, end = car.depth, car.depth + car.length
+    canvas.along(
+        car.x + inner * car.width / 2,
+        (start, end),
+        _flank(car.boxy),
+        Skin(look.colours * gain, look.labels),
+        height=car.height,
+        period=(start, end) if car.heading == 1 else (end, start),
+    )
 
 
-def _skin(canvas: Canvas, car: Car, light: Floats) -> Skin:
-    sky = canvas.light.low_sky
-    glass = (0.05 + 0.13 * sky) / np.maximum(light, 0.2)
+def _skin(canvas: Canvas, car: Car, light: Rgb) -> Skin:
+    sky, paint = canvas.light.low_sky, car.paint
     if car.heading == 1:
         lamp = linear((255, 60, 40) if car.lit else (150, 24, 26))
     else:
         lamp = linear((255, 250, 220) if car.lit else (206, 208, 206))
-    colours = (
-        car.paint,
-        glass,
-        linear((36, 36, 38)),
-        lamp,
-        linear((226, 222, 196)),
-        car.paint * 0.45 + 0.01,
-    )
-    return skin(light, *((CAR, colour) for colour in colours))
+    glass = (0.05 + 0.14 * sky[0], 0.05 + 0.14 * sky[1], 0.05 + 0.14 * sky[2])
+    bumper = (paint[0] * 0.45 + 0.01, paint[1] * 0.45 + 0.01, paint[2] * 0.45 + 0.01)
+    rubber, plate = linear((36, 36, 38)), linear((226, 222, 196))
+    return skin(light, CAR, paint, glass, rubber, lamp, plate, bumper)
 
 
-def _profile(along: Floats, up: Floats, car: Car) -> NDArray[np.intp]:
-    """Return the parts of a flank.
+@cache
+def _flank(boxy: bool) -> Sprite:
+    """Return the side of a car from tail, on the left, to nose."""
+    tail_slope, nose_slope, tail, nose = (14.0, 3.0, -0.06, 0.93) if boxy else (4.5, 3.2, 0.0, 0.74)
+    length = 2.3 if boxy else 2.95
 
-    Args:
-        along: Place from the tail, 0, to the nose, 1.
-        up: Height in metres, broadcasts with it.
-    """
-    tall, waist = car.height, WAIST * car.height
-    if car.boxy:
-        tail_slope, nose_slope, tail, nose = 14.0, 3.0, -0.02, 0.93
-    else:
-        tail_slope, nose_slope, tail, nose = 4.5, 3.2, 0.0, 0.74
-    rise = np.minimum((along - tail) * tail_slope, (nose - along) * nose_slope)
-    top = np.minimum(waist + np.maximum(rise, 0.0) * (tall - waist), tall)
-    parts = np.where((up < top) & (up > 0.22), BODY, 0)
-    pillar = np.abs(along - 0.42) < 0.018
-    window = (up > waist + 0.04) & (up < top - 0.1) & (rise > 0.1) & ~pillar
-    if car.boxy:
-        window &= along > 0.55
-    parts[window] = GLASS
-    parts[(up > 0.22) & (up < 0.34) & (parts == BODY)] = BUMPER
-    metres = along * car.length
-    for axle in (0.19 * car.length, 0.82 * car.length):
-        dx, dy = metres - axle, up - 0.33
-        parts[dx * dx + dy * dy < 0.12] = TYRE
-        parts[dx * dx + dy * dy < 0.03] = PLATE
-    return parts
+    def draw(x: Floats, y: Floats) -> tuple[Parts, Floats]:
+        rise = np.minimum((x - tail) * tail_slope, (nose - x) * nose_slope)
+        top = np.minimum(WAIST + np.maximum(rise, 0.0) * (1 - WAIST), 1.0)
+        parts = np.where((y < top) & (y > 0.15), BODY, 0)
+        window = (y > WAIST + 0.03) & (y < top - 0.07) & (rise > 0.1) & (np.abs(x - 0.42) > 0.018)
+        parts[window & (x > 0.55) if boxy else window] = GLASS
+        parts[box(x, y, (0.0, 1.0), (0.15, 0.23))] = BUMPER
+        for axle in AXLES:
+            parts[ellipse(x, y, (axle, 0.22), (0.235 / length, 0.235))] = TYRE
+            parts[ellipse(x, y, (axle, 0.22), (0.12 / length, 0.12))] = PLATE
+        return parts, 0.8 + 0.25 * y
+
+    return sprite(draw, (64, 128), (0.0, 1.0), (0.0, 1.0))
 
 
-def _crossing(canvas: Canvas, car: Car, look: Skin) -> None:
-    half = car.length / 2
-    patch = canvas.facing(car.x, car.depth, (-half, half), (0.0, car.height))
-    if patch is None:
-        return
-    along = patch.across / car.length + 0.5
-    nose_left = car.x > 0
-    parts = _profile(1 - along if nose_left else along, patch.up, car)
-    parts *= (along > 0) & (along < 1)
-    canvas.stamp(patch, parts, look, 0.85 + 0.12 * patch.up)
+@cache
+def _cabin(boxy: bool) -> Sprite:
+    """Return the upper half of an end: a window in a frame that narrows towards the roof."""
+
+    def draw(x: Floats, y: Floats) -> tuple[Parts, Floats]:
+        side = 1 - (0.04 if boxy else 0.14) * np.maximum(y, 0.0)
+        parts = np.where(np.abs(x) < side, BODY, 0)
+        parts[(np.abs(x) < side - 0.14) & (y > 0.1) & (y < 0.84)] = GLASS
+        # What lies below the window is flat and mirrors the sky.
+        return parts, np.where(y < 0.05, 1.25, 0.8 + 0.3 * y)
+
+    return sprite(draw, (40, 48), (-1.0, 1.0), (-0.48, 1.0))
 
 
-def _flank(canvas: Canvas, car: Car, look: Skin, x: float) -> None:
-    patch = canvas.along(x, (car.depth, car.depth + car.length), (0.0, car.height))
-    if patch is None:
-        return
-    away = (patch.across - car.depth) / car.length
-    parts = _profile(away if car.heading == 1 else 1 - away, patch.up, car)
-    sunny = (x > canvas.camera.x) != (canvas.light.side > 0)
-    canvas.stamp(patch, parts, look, (0.95 if sunny else 0.68) + 0.12 * patch.up)
+@cache
+def _body() -> Sprite:
+    """Return the lower half of an end: lamps, number plate, bumper and tyres."""
 
+    def draw(x: Floats, y: Floats) -> tuple[Parts, Floats]:
+        aside = np.abs(x)
+        parts = np.where(y > 0.27, BODY, 0) + 0 * x.astype(np.intp)
+        parts[box(x, y, (-1.0, 1.0), (0.24, 0.52))] = BUMPER
+        parts[box(aside, y, (0.66, 0.95), (0.0, 0.33))] = TYRE
+        parts[box(aside, y, (0.58, 0.96), (0.64, 0.9))] = LAMP
+        parts[box(x, y, (-0.3, 0.3), (0.48, 0.64))] = PLATE
+        return parts, 0.72 + 0.28 * y
 
-def _cabin_end(canvas: Canvas, car: Car, look: Skin) -> None:
-    """The rear window or windscreen, set back behind the boot or bonnet."""
-    back = 0.05 if car.boxy else (0.25 if car.heading == 1 else 0.27 * car.length)
-    depth, half, waist = car.depth + back, car.width / 2, WAIST * car.height
-    patch = canvas.facing(car.x, depth, (-half, half), (waist - 0.3, car.height))
-    if patch is None:
-        return
-    lean = (patch.up - waist) / (car.height - waist)
-    side = half * (1 - (0.04 if car.boxy else 0.14) * np.maximum(lean, 0.0))
-    aside = np.abs(patch.across)
-    parts = np.where((aside < side) & (patch.up < car.height), BODY, 0)
-    window = (aside < side - 0.12) & (lean > 0.1) & (lean < 0.84)
-    parts[window] = GLASS
-    # The surface below the window lies flat and mirrors the sky.
-    shade = np.where(lean < 0.05, 1.25, 0.8 + 0.3 * lean)
-    canvas.stamp(patch, parts, look, shade)
-
-
-def _body_end(canvas: Canvas, car: Car, look: Skin) -> None:
-    """Boot or bonnet with lamps, number plate, bumper and the tyres below."""
-    if car.depth < NEAREST:
-        return
-    half, waist = car.width / 2, WAIST * car.height
-    patch = canvas.facing(car.x, car.depth, (-half, half), (0.0, waist))
-    if patch is None:
-        return
-    up, aside = patch.up, np.abs(patch.across)
-    parts = np.where((aside < half) & (up > 0.22) & (up < waist), BODY, 0)
-    parts[(aside < half) & (up > 0.22) & (up < 0.46)] = BUMPER
-    parts[(aside > half - 0.3) & (aside < half - 0.05) & (up <= 0.3) & (up > 0)] = TYRE
-    lamp = (aside > half - 0.36) & (aside < half - 0.04) & (up > waist - 0.3) & (up < waist - 0.08)
-    parts[lamp] = LAMP
-    plate = (aside < 0.27) & (up > 0.42) & (up < 0.56)
-    parts[plate] = PLATE
-    canvas.stamp(patch, parts, look, 0.72 + 0.3 * up)
+    return sprite(draw, (40, 48), (-1.0, 1.0), (0.0, 1.0))

@@ -48,11 +48,11 @@ class Camera:
 
     def slopes(self) -> Floats:
         """Return, for each column, the metres to the right per metre of depth, (W,)."""
-        return (np.arange(self.width) + 0.5 - self.middle) / self.focal
+        return (np.arange(self.width, dtype=np.float64) + (0.5 - self.middle)) / self.focal
 
     def drops(self) -> Floats:
         """Return, for each row, the metres down per metre of depth, (H,)."""
-        return (np.arange(self.height) + 0.5 - self.horizon) / self.focal
+        return (np.arange(self.height, dtype=np.float64) + (0.5 - self.horizon)) / self.focal
 
 
 @dataclass(frozen=True)

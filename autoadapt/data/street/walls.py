@@ -14,8 +14,11 @@ from autoadapt.data.street.view import NEAREST, Floats
 GABLE_WIDTH = 9.0
 """Width of the end wall of a house, over which its gable rises."""
 
-WALL, GLASS, TRIM, ROOF, AWNING = 1, 2, 3, 4, 5
+WALL, GLASS, LAMP, TRIM, ROOF, AWNING = range(1, 7)
 """Parts of a wall; 0 is no wall."""
+
+PARTS = 7
+LAMPLIGHT = (0.95, 0.72, 0.38)
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,26 @@ class _Hits:
 
 def paint(canvas: Canvas, scene: Scene) -> None:
     """Paint all houses."""
-    hits = _hits(canvas, scene.houses)
+    houses, street = scene.houses, scene.street
+    hits = _hits(canvas, houses)
     bottom = _lowest_row(canvas, hits)
     depth = np.minimum(hits.depth, END)
     up = canvas.camera.eye - canvas.drops[:bottom, None] * depth
+    parts = _parts(houses, hits, up)
     behind = canvas.depth[:bottom]
-    parts = _parts(scene.houses, hits, up)
     seen = (parts > 0) & (hits.depth < behind)
-    colour = _colours(canvas, scene, hits, (up, parts))
+
+    # Light and material meet in one table per house and kind of wall, looked up per pixel.
+    grain = 7.0 * hits.house
+    table = noise.surface(street.rough, street.dirt)
+    tone = noise.sample(table, up * 9, hits.along * 7 + grain) * (9 / (9 + depth)) + 1
+    draw = _window_draws(houses, hits, up)
+    glass = parts == GLASS
+    np.copyto(tone, draw * 0.32 + 0.08, where=glass)
+    np.copyto(parts, np.intp(LAMP), where=glass & (draw < canvas.light.lamps))
+    kind = (hits.house * 2 + hits.front) * PARTS
+    colour = _palette(canvas, houses).take(parts + kind, axis=1)
+    colour *= tone
     np.copyto(canvas.image[:, :bottom], colour, where=seen)
     np.copyto(canvas.label[:bottom], np.uint8(BUILDING), where=seen)
     np.copyto(behind, hits.depth, where=seen)
@@ -91,80 +106,55 @@ def _lowest_row(canvas: Canvas, hits: _Hits) -> int:
 
 def _parts(houses: tuple[House, ...], hits: _Hits, up: Floats) -> NDArray[np.intp]:
     """Return which part of a wall each pixel shows, (h, W)."""
-    tall, roof = _each(houses, "height")[hits.house], _each(houses, "roof")[hits.house]
-    shop = np.array([house.shop for house in houses])[hits.house]
-    parts = np.full(up.shape, WALL, dtype=np.intp)
-    parts[_windows(houses, hits, up) & (up < tall - 0.5)] = GLASS
-    ground_floor = up < STOREY
-    place = noise.fraction(hits.along / 2.6)
-    pane = (place > 0.07) & (up > 0.5) & (up < 2.25)
-    np.copyto(parts, np.where(pane, GLASS, WALL), where=ground_floor & shop)
-    parts[(up > 2.3) & (up < 2.95) & shop] = AWNING
-    parts[(up > tall - 0.35) & (up <= tall)] = TRIM
+    tall, roof, bay, glazing, shop = (
+        _each(houses, name)[hits.house] for name in ("height", "roof", "bay", "glazing", "shop")
+    )
+    # Where a bay is only a few pixels wide its windows would flicker.
+    aside = np.abs(noise.fraction(hits.along / bay) - 0.5)
+    pane = (aside < 0.5 * glazing) & (hits.pixel < bay * 0.45)
+    shop_pane = noise.fraction(hits.along / 2.6) > 0.07
+    level = noise.fraction(up * (1 / STOREY))
+    upstairs = (up > STOREY * shop) & (up < tall - 0.5)
+    window = pane & upstairs & (np.abs(level - 0.56) < 0.26)
+    shop_window = ((shop > 0) & shop_pane) & (np.abs(up - 1.4) < 0.9)
+    parts = np.where(window | shop_window, GLASS, WALL)
+    np.copyto(parts, np.intp(AWNING), where=(shop > 0) & (np.abs(up - 2.65) < 0.33))
+    np.copyto(parts, np.intp(TRIM), where=np.abs(up - tall + 0.18) < 0.18)
+    np.copyto(parts, np.where(hits.front, np.intp(WALL), np.intp(ROOF)), where=up > tall)
     gable = roof * np.maximum(1 - np.abs(hits.along * (2 / GABLE_WIDTH) - 1), 0.0)
-    parts[up > tall] = ROOF
-    np.copyto(parts, WALL, where=(up > tall) & hits.front)
     top = tall + np.where(hits.front, gable, roof)
-    parts[(up >= top) | (up < -0.3)] = 0
+    parts *= (up < top) & (up > -0.3)
     return parts
 
 
-def _windows(houses: tuple[House, ...], hits: _Hits, up: Floats) -> NDArray[np.bool_]:
-    """Return where the regular windows are: one in each bay of each storey."""
-    bay, glazing = _each(houses, "bay")[hits.house], _each(houses, "glazing")[hits.house]
-    aside = np.abs(noise.fraction(hits.along / bay) - 0.5)
-    level = noise.fraction(up * (1 / STOREY))
-    # Where a bay is narrower than a few pixels its windows would only flicker.
-    visible = hits.pixel < bay * 0.45
-    return np.asarray((aside < 0.5 * glazing) & visible & (level > 0.3) & (level < 0.82))
+def _window_draws(houses: tuple[House, ...], hits: _Hits, up: Floats) -> Floats:
+    """Return one number in [0, 1) per window, (h, W)."""
+    bay = _each(houses, "bay")[hits.house]
+    column = hits.along / bay + 5.0 * hits.house
+    return noise.sample(noise.white(), up * (1 / STOREY) + 17.0 * hits.house, column)
 
 
-def _colours(
-    canvas: Canvas, scene: Scene, hits: _Hits, surface: tuple[Floats, NDArray[np.intp]]
-) -> Floats:
-    """Return the light that each pixel of the walls sends, (3, h, W)."""
-    up, parts = surface
-    houses, street = scene.houses, scene.street
-    grain = _each(houses, "grain")[hits.house]
-    wall, trim, tiles = (
-        np.array([getattr(house, name) for house in houses]).T[:, hits.house]
-        for name in ("wall", "trim", "tiles")
-    )
-    colour = np.repeat(wall[:, None], up.shape[0], axis=1)
-    np.copyto(colour, trim[:, None], where=parts == TRIM)
-    np.copyto(colour, tiles[:, None], where=parts == ROOF)
-    np.copyto(colour, (1 - 0.7 * tiles[[2, 0, 1]][:, None]) * wall[:, None], where=parts == AWNING)
-    fine = noise.sample(noise.white(), up * 9, hits.along * 7 + grain)
-    stains = noise.sample(noise.smooth(16), up * 5, hits.along * 4 + grain)
-    fading = 8 / (8 + np.minimum(hits.depth, END))
-    tone = 1 + (fine - 0.5) * (2 * street.rough * fading) + (stains - 0.5) * (1.4 * street.dirt)
-    colour *= tone * np.where(up < 0.35, 0.7, 1.0)
-    colour *= _light(canvas, hits)[:, None]
-    glass = _glass(canvas, scene, hits, up)
-    np.copyto(colour, glass, where=parts == GLASS)
-    return colour
+def _palette(canvas: Canvas, houses: tuple[House, ...]) -> Floats:
+    """Return the colour of each part under its light, (3, houses * 2 * PARTS).
 
-
-def _light(canvas: Canvas, hits: _Hits) -> Floats:
-    """Return the light on the wall of each column, (3, W).
-
-    Only walls that face the sun get it: those opposite to it, and the fronts in part.
+    Walls along the street get the sun if they face it; those that face the camera, in part.
     """
     light = canvas.light
-    opposite = np.where(canvas.slopes * light.side < 0, 0.8, 0.0)
-    sun = np.where(hits.front, light.front, opposite)
-    darker = np.where(hits.front, 0.92, 0.84)
-    return np.asarray(light.ambient[:, None] * darker + light.sun[:, None] * sun)
-
-
-def _glass(canvas: Canvas, scene: Scene, hits: _Hits, up: Floats) -> Floats:
-    """Return the colour of window panes, (3, h, W): dark, a mirrored sky, or a lamp."""
-    light = canvas.light
-    bay = _each(scene.houses, "bay")[hits.house]
-    draw = noise.sample(
-        noise.white(), up * (1 / STOREY) + 17 * hits.house, hits.along / bay + 5 * hits.house
-    )
-    mirror = (0.10 + 0.32 * draw) * (0.6 + 0.4 * np.minimum(up * 0.1, 1.0))
-    glass = light.low_sky[:, None, None] * mirror
-    lamp = np.array([0.95, 0.72, 0.38])[:, None, None]
-    return np.where(draw < light.lamps, lamp, glass)
+    ambient, sun, sky = np.array(light.ambient), np.array(light.sun), np.array(light.low_sky)
+    palette = np.zeros((len(houses), 2, PARTS, 3))
+    materials = np.array([(house.wall, house.trim, house.tiles) for house in houses])
+    wall, trim, tiles = materials[:, 0], materials[:, 1], materials[:, 2]
+    side = _each(houses, "side")
+    along = ambient * 0.84 + (np.where(side * light.side < 0, 0.8, 0.0))[:, None] * sun
+    facing = np.broadcast_to(ambient * 0.92 + light.front * sun, along.shape)
+    for part, colour in (
+        (WALL, wall),
+        (TRIM, trim),
+        (ROOF, tiles),
+        (AWNING, (1 - 0.7 * tiles[:, (2, 0, 1)]) * wall),
+    ):
+        palette[:, 0, part] = colour * along
+        palette[:, 1, part] = colour * facing
+    palette[:, :, GLASS] = sky
+    palette[:, :, LAMP] = np.array(LAMPLIGHT) * 4
+    return palette.reshape(-1, 3).T.copy()

@@ -37,16 +37,14 @@ def normalisation(channels: int, norm: Norm) -> nn.Module:
 def initialise(module: nn.Module) -> None:
     """Give every convolution inside He et al.'s normal weights and zero biases.
 
-    Gates of squeeze-excite blocks are set to one.
+    The last layers of squeeze-excite gates are left at zero.
     """
+    gates = {part.fc2 for part in module.modules() if isinstance(part, SqueezeExcite)}
     for part in module.modules():
-        if isinstance(part, nn.Conv2d):
+        if isinstance(part, nn.Conv2d) and part not in gates:
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-    for part in module.modules():
-        if isinstance(part, SqueezeExcite):
-            nn.init.zeros_(part.fc2.weight)
 
 
 class InstanceBatchNorm(nn.Module):
@@ -92,6 +90,7 @@ class SqueezeExcite(nn.Module):
         self.squeeze = nn.AdaptiveAvgPool2d(1)
         self.fc1 = nn.Conv2d(channels, hidden, 1, bias=False)
         self.fc2 = nn.Conv2d(hidden, channels, 1, bias=False)
+        nn.init.zeros_(self.fc2.weight)
 
     def forward(self, features: Tensor) -> Tensor:
         """Gate the channels of (N, C, H, W)."""

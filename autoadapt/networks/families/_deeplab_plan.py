@@ -104,6 +104,8 @@ class DeeplabPlan:
         """
         reader = ValueReader("elastic_deeplab", values)
         block = reader.one_of("block", options(BlockKind))
+        if block != "bottleneck":
+            reader.inactive("stride_in")
         plan = cls(
             stem=reader.one_of("stem.kind", options(StemKind)),
             stem_width=reader.positive("stem.width"),
@@ -197,7 +199,9 @@ def read_head(reader: ValueReader) -> HeadPlan:
     """Read the choices ``head.*`` that the kind of head has."""
     kind = reader.one_of("head.kind", options(HeadKind))
     rates = reader.positives("head.rates") if kind in RATED else ()
+    reader.inactive("head.rates")
     if kind == "aspp_sum":
+        reader.inactive("head.width", "head.skip")
         return HeadPlan(kind=kind, rates=rates)
     width, skip = reader.positive("head.width"), reader.flag("head.skip")
     return HeadPlan(kind=kind, rates=rates, width=width, skip=skip)

@@ -1,0 +1,122 @@
+"""Other ways to look at data sets: parts of them, with replaced labels, or two as one.
+
+Self-training and image ranking change what a round of training sees. All of it is expressed with
+the two kinds of data set there are, so sampling, augmentation and batching stay the same. Images
+of the target become labelled only by labels that somebody made: none of these functions can
+find, open or ask for those of the data set.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoadapt.data.images import LabelledImages, Rows, UnlabelledImages
+
+
+@overload
+def subset(dataset: LabelledImages, indices: Sequence[int]) -> LabelledImages: ...
+@overload
+def subset(dataset: UnlabelledImages, indices: Sequence[int]) -> UnlabelledImages: ...
+def subset(
+    dataset: LabelledImages | UnlabelledImages, indices: Sequence[int]
+) -> LabelledImages | UnlabelledImages:
+    """Return the chosen images, in the order given; nothing is read or copied.
+
+    Raises:
+        IndexError: An index is not in [0, len).
+    """
+    if any(not 0 <= index < len(dataset) for index in indices):
+        raise IndexError(f"indices {list(indices)} of a data set of {len(dataset)} images")
+    positions = tuple(dataset.positions[index] for index in indices)
+    if isinstance(dataset, LabelledImages):
+        return replace(dataset, positions=positions, pictures=subset(dataset.pictures, indices))
+    return replace(
+        dataset,
+        ids=tuple(dataset.ids[index] for index in indices),
+        origins=tuple(dataset.origins[index] for index in indices),
+        positions=positions,
+    )
+
+
+def relabelled(pictures: UnlabelledImages, labels: Rows, classes: Sequence[str]) -> LabelledImages:
+    """Return images with labels that a method made.
+
+    Args:
+        pictures: Of either domain; ``LabelledImages.unlabelled()`` drops the labels of a source.
+        labels: One map (H, W) per image in the order of ``pictures``: class indices, ``IGNORE``
+            where there is none.
+        classes: Name of each class index.
+
+    Raises:
+        ValueError: Numbers or sizes of images and label maps differ.
+    """
+    if len(labels.digests) != len(pictures) or labels.shape != pictures.size:
+        raise ValueError(
+            f"{len(labels.digests)} label maps of {labels.shape} for {len(pictures)} images of "
+            f"{pictures.size}"
+        )
+    return LabelledImages(tuple(classes), labels, tuple(range(len(pictures))), pictures)
+
+
+def joined(first: LabelledImages, second: LabelledImages) -> LabelledImages:
+    """Return the images of two sets as one, those of the first in front.
+
+    Raises:
+        ValueError: Their sizes or classes differ.
+    """
+    if first.size != second.size or first.classes != second.classes:
+        raise ValueError(
+            f"images of {first.size} with {first.classes} cannot stand next to images of "
+            f"{second.size} with {second.classes}"
+        )
+    images = JoinedRows((first.pictures.rows, second.pictures.rows))
+    labels = JoinedRows((first.rows, second.rows))
+    pictures = UnlabelledImages(
+        ids=first.ids + second.ids,
+        origins=first.pictures.origins + second.pictures.origins,
+        rows=images,
+        positions=images.after(first.pictures.positions, second.pictures.positions),
+        skipped=first.skipped + second.skipped,
+    )
+    positions = labels.after(first.positions, second.positions)
+    return LabelledImages(first.classes, labels, positions, pictures)
+
+
+@dataclass(frozen=True)
+class JoinedRows:
+    """Rows of several files of one shape, end to end."""
+
+    parts: tuple[Rows, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.parts[0].shape
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Hash of each row."""
+        return tuple(digest for part in self.parts for digest in part.digests)
+
+    @property
+    def starts(self) -> list[int]:
+        """Number of the first row of each part."""
+        lengths = [len(part.digests) for part in self.parts]
+        return [sum(lengths[:number]) for number in range(len(lengths))]
+
+    def after(self, first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+        """Return positions in the first two parts as positions in the whole."""
+        return first + tuple(self.starts[1] + position for position in second)
+
+    def read(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Return rows as a new array, (n, *shape), in the order asked for."""
+        starts = self.starts
+        result = np.empty((len(indices), *self.shape), np.uint8)
+        for row, index in zip(result, indices, strict=True):
+            part = bisect_right(starts, index) - 1
+            row[...] = self.parts[part].read([index - starts[part]])[0]
+        return result

@@ -1,0 +1,230 @@
+"""The one number a search minimises.
+
+Terms of very different scale are standardised with the median and the spread of a calibration
+set. Both are frozen: statistics of the growing population would change the order of two old
+trials whenever others join (``scores.md`` 3.2).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from autoadapt.config.settings import ObjectiveSettings, TermSettings
+from autoadapt.errors import ConfigError, RunError
+from autoadapt.records import Record, finished
+
+VERSION = 1
+NORMAL_MAD = 1.4826
+"""Standard deviation of a normal distribution over its median absolute deviation."""
+SMALLEST_RELATIVE_SCALE = 1e-6
+SMALLEST_SCALE = 1e-12
+
+
+@dataclass(frozen=True)
+class Standard:
+    """What one term is standardised with: (value - median) / scale.
+
+    Attributes:
+        median: Of the calibration trials.
+        scale: 1.4826 times their median absolute deviation, never 0.
+        count: Calibration trials that have this score.
+    """
+
+    median: float
+    scale: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Medians and spreads of scores over some trials; never changed, only replaced.
+
+    Attributes:
+        terms: By score.
+        trials: Number of calibration trials.
+    """
+
+    terms: Mapping[str, Standard]
+    trials: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; ``from_json`` undoes it."""
+        terms = {name: asdict(standard) for name, standard in self.terms.items()}
+        return {"version": VERSION, "trials": self.trials, "terms": terms}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Calibration":
+        """Undo ``to_json``.
+
+        Raises:
+            RunError: It is of another version, or not a calibration.
+        """
+        if raw.get("version") != VERSION:
+            raise RunError(
+                f"expected a calibration of version {VERSION}, found version "
+                f"{raw.get('version')!r}; calibrate again with this version of autoadapt"
+            )
+        try:
+            terms = {name: Standard(**values) for name, values in raw["terms"].items()}
+            return cls(terms, int(raw["trials"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"not a calibration: {str(raw)[:80]}: {error!r}") from error
+
+
+def calibrate(records: Sequence[Record], settings: ObjectiveSettings) -> Calibration:
+    """Measure all scores and costs over the first ``settings.calibration`` finished trials.
+
+    All of them, not only the terms of this objective, so that another run can start from here.
+
+    Raises:
+        RunError: None of these trials has a score that the objective standardises.
+    """
+    chosen = finished(list(records))[: settings.calibration]
+    values: dict[str, list[float]] = {}
+    for record in chosen:
+        for name, value in {**record.costs, **record.scores}.items():
+            values.setdefault(name, []).append(value)
+    for term in settings.terms:
+        if term.form == "standard" and term.score not in values:
+            raise RunError(
+                f"cannot calibrate {term.score!r}: none of the {len(chosen)} finished trials has "
+                f"it{_reason(chosen, term.score)}"
+            )
+    return Calibration({name: _standard(found) for name, found in values.items()}, len(chosen))
+
+
+def _reason(records: Sequence[Record], score: str) -> str:
+    reasons = [record.score_errors[score] for record in records if score in record.score_errors]
+    return f" (for example: {reasons[0]})" if reasons else "; list it under scoring.scores"
+
+
+def _standard(values: Sequence[float]) -> Standard:
+    median = float(np.median(values))
+    spread = NORMAL_MAD * float(np.median(np.abs(np.asarray(values) - median)))
+    floor = max(SMALLEST_SCALE, SMALLEST_RELATIVE_SCALE * abs(median))
+    return Standard(median, max(spread, floor), len(values))
+
+
+class Objective:
+    """A weighted sum of terms; smaller is better.
+
+    With z the standardised value, clipped, and b the budget or else the cost of the reference:
+
+    - ``standard``: weight * z
+    - ``hinge``: weight * max(0, value / b - 1), nothing within the budget
+    - ``linear``: weight * value / b
+    - ``raw``: weight * value
+
+    Source: AutoAdapt (arXiv 2106.13227), equation 6; the standardisation is ours.
+    """
+
+    def __init__(
+        self,
+        settings: ObjectiveSettings,
+        calibration: Calibration,
+        reference_costs: Mapping[str, float],
+    ) -> None:
+        """Check that every term has what its form needs.
+
+        Args:
+            settings: The terms.
+            calibration: Medians and spreads for ``standard`` terms.
+            reference_costs: ``macs`` and ``params`` of the reference architecture.
+
+        Raises:
+            ConfigError: A ``standard`` term is not calibrated, or a ``hinge`` or ``linear`` one
+                has neither a budget nor a reference.
+        """
+        self.settings = settings
+        self.calibration = calibration
+        self._budgets = {
+            index: _budget(term, reference_costs)
+            for index, term in enumerate(settings.terms)
+            if term.form in ("hinge", "linear")
+        }
+        for term in settings.terms:
+            if term.form == "standard" and term.score not in calibration.terms:
+                raise ConfigError(
+                    f"objective: {term.score!r} is not in the calibration, which has "
+                    f"{', '.join(sorted(calibration.terms)) or 'nothing'}; calibrate with trials "
+                    "that have this score, or give the term another form"
+                )
+
+    def __call__(self, record: Record) -> float | None:
+        """Return the objective of a trial, or None if it failed or lacks a needed score."""
+        if record.status != "finished" or self.missing(record):
+            return None
+        return sum(self.parts(record).values())
+
+    def missing(self, record: Record) -> list[str]:
+        """Return the scores that the objective needs and the trial lacks."""
+        return [term.score for term in self.settings.terms if _value(record, term.score) is None]
+
+    def parts(self, record: Record) -> dict[str, float]:
+        """Return what each score adds; their sum is the objective.
+
+        Two terms with the same score are put together.
+
+        Raises:
+            RunError: The trial lacks a needed score.
+        """
+        if missing := self.missing(record):
+            raise RunError(f"trial {record.number} has no objective: it lacks {', '.join(missing)}")
+        parts: dict[str, float] = {}
+        for index, term in enumerate(self.settings.terms):
+            value = _value(record, term.score)
+            assert value is not None
+            amount = term.weight * self._shaped(index, term, value)
+            parts[term.score] = parts.get(term.score, 0.0) + amount
+        return parts
+
+    def clipped_share(self, records: Sequence[Record]) -> float:
+        """Return the share of scored trials that have a clipped term, in [0, 1].
+
+        Above 0.05 the calibration no longer fits the trials: calibrate again and score all of
+        them anew.
+        """
+        scored = [record for record in finished(list(records)) if not self.missing(record)]
+        clipped = sum(
+            any(self._is_clipped(term, record) for term in self.settings.terms) for record in scored
+        )
+        return clipped / len(scored) if scored else 0.0
+
+    def _is_clipped(self, term: TermSettings, record: Record) -> bool:
+        value = _value(record, term.score)
+        return (
+            term.form == "standard"
+            and value is not None
+            and abs(self._standardised(term.score, value)) > self.settings.clip
+        )
+
+    def _shaped(self, index: int, term: TermSettings, value: float) -> float:
+        if term.form == "raw":
+            return value
+        if term.form == "linear":
+            return value / self._budgets[index]
+        if term.form == "hinge":
+            return max(0.0, value / self._budgets[index] - 1.0)
+        clip = self.settings.clip
+        return min(clip, max(-clip, self._standardised(term.score, value)))
+
+    def _standardised(self, score: str, value: float) -> float:
+        standard = self.calibration.terms[score]
+        return (value - standard.median) / standard.scale
+
+
+def _value(record: Record, score: str) -> float | None:
+    """Return a score of a trial, or else a cost, or None."""
+    return record.scores.get(score, record.costs.get(score))
+
+
+def _budget(term: TermSettings, reference_costs: Mapping[str, float]) -> float:
+    budget = term.budget if term.budget is not None else reference_costs.get(term.score)
+    if budget is None or budget <= 0:
+        raise ConfigError(
+            f"objective: the {term.form} term of {term.score!r} needs a 'budget' above 0; only "
+            f"{', '.join(sorted(reference_costs)) or 'nothing'} can be taken from the reference"
+        )
+    return budget

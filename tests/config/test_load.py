@@ -1,0 +1,142 @@
+"""Reading experiment files: all mistakes at once, with their lines."""
+
+from pathlib import Path
+
+import pytest
+
+from autoadapt.config.load import expand, from_plain, load, locate, make, to_plain
+from autoadapt.config.settings import PluginSettings
+from autoadapt.errors import ConfigError
+from autoadapt.files import shipped
+
+GOOD = """\
+name: small
+data:
+  source: {kind: procedural, style: game}
+  target: {kind: procedural, style: camera}
+search:
+  space: deeplab_tiny
+  trials: 4
+  training: {steps: 2}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "experiment.yaml"
+    path.write_text(text)
+    return path
+
+
+def messages(folder: Path, text: str, *changes: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(write(folder, text), changes)
+    return str(caught.value).splitlines()
+
+
+def test_defaults_fill_what_a_file_leaves_out(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, GOOD))
+    assert settings.search.strategy.name == "evolution"
+    assert settings.search.training.head_multiplier == 10
+    assert [term.score for term in settings.objective.terms] == ["mmd", "reent", "macs"]
+    assert settings.calibration_trials == 2  # half of four trials
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in shipped("configs").glob("*.yaml")))
+def test_shipped_configs_are_sound_and_survive_a_round_trip(name: str) -> None:
+    settings = load(name)
+    assert settings.name == name
+    assert from_plain(to_plain(settings)) == settings
+
+
+def test_all_mistakes_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
+    text = GOOD.replace("trials: 4", "trials: 0").replace("steps: 2", "stepps: 2")
+    text = text.replace("style: camera", "style: photo")
+    found = messages(tmp_path, text)
+    path = tmp_path / "experiment.yaml"
+    assert any(line.startswith(f"{path}:7: search.trials:") and "0" in line for line in found)
+    assert any(line.startswith(f"{path}:4: data.target.style:") for line in found)
+    assert any("search.training.stepps: unknown key; did you mean 'steps'?" in x for x in found)
+    assert any("search.training.steps: this key is needed" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("search.method=advant", "did you mean 'advent'"),
+        ("search.method.main_wait=1", "did you mean 'main_weight'"),
+        ("search.method.main_weight=-1", "greater than or equal to 0"),
+        ("search.strategy=annealing", "available: evolution, random"),
+        ("data.crop=[999, 999]", "does not fit into data.size"),
+        ("data.target.part=[0.5, 0.5]", "is empty"),
+        ("search.limits={macs: [2, 1]}", "2.0 is above 1.0"),
+        ("objective.calibration=5", "search.trials is 4"),
+        ("scoring.scores=[entropie]", "did you mean 'entropy'"),
+        ("scoring.options={entropy: {}}", "neither listed nor a term"),
+        ("scoring.options={reent: {variant: bogus}}", "scoring.options.reent"),
+        ("search", "expected key=value"),
+        ("search.trials.deep=1", "it has no key 'deep'"),
+        ("search.trials=[", "not valid YAML"),
+        ("data.source.kind=folder", "a folder data set needs this key"),
+        ("executor.gpus=-1", "executor.gpus"),
+        ("name=no", "name: input should be a valid string"),
+    ],
+)
+def test_each_mistake_has_one_clear_line(tmp_path: Path, change: str, words: str) -> None:
+    assert any(words in line for line in messages(tmp_path, GOOD, change))
+
+
+def test_an_override_is_blamed_by_its_own_text(tmp_path: Path) -> None:
+    (line,) = messages(tmp_path, GOOD, "search.trials=-7")
+    assert line.startswith("--set search.trials=-7: search.trials:")
+
+
+def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path) -> None:
+    """YAML 1.1 reads 6e-5, without a dot, as text."""
+    settings = load(write(tmp_path, GOOD), ["search.training.learning_rate=6e-5"])
+    assert settings.search.training.learning_rate == 6e-5
+
+
+def test_a_repeated_key_is_an_error(tmp_path: Path) -> None:
+    (line,) = messages(tmp_path, GOOD + "name: again\n")
+    assert line.endswith(":9: name: this key stands here a second time")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("- a\n", "expected 'key: value' lines"), ("a: [\n", "not valid YAML"), ("", "expected")],
+)
+def test_files_that_are_no_experiment(tmp_path: Path, text: str, words: str) -> None:
+    assert any(words in line for line in messages(tmp_path, text))
+
+
+def test_yaml_cannot_run_code(tmp_path: Path) -> None:
+    text = GOOD.replace("small", "!!python/object/apply:os.system ['true']")
+    assert any("could not determine a constructor" in x for x in messages(tmp_path, text))
+
+
+def test_a_binary_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "photo.yaml"
+    path.write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(ConfigError, match="not a text file"):
+        load(path)
+
+
+def test_names_of_shipped_configs_work_without_a_path() -> None:
+    assert locate("quickstart").name == "quickstart.yaml"
+    with pytest.raises(ConfigError, match="did you mean 'quickstart'"):
+        locate("quikstart")
+
+
+def test_a_plugin_in_short_form_takes_options_by_override(tmp_path: Path) -> None:
+    text = GOOD + "  method: advent\n"
+    settings = load(write(tmp_path, text), ["search.method.main_weight=0.5"])
+    assert settings.search.method == PluginSettings(name="advent", options={"main_weight": 0.5})
+    assert make("uda", settings.search.method).main_weight == 0.5
+
+
+def test_environment_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_DATA", "/somewhere")
+    assert expand("${SOME_DATA}/camvid", "data.source.root") == "/somewhere/camvid"
+    monkeypatch.delenv("SOME_DATA")
+    with pytest.raises(ConfigError, match="environment variable SOME_DATA, which is not set"):
+        expand("${SOME_DATA}/camvid", "data.source.root")

@@ -1,0 +1,74 @@
+"""The layers of ARCHITECTURE.md, kept by walking every import."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "autoadapt"
+
+LAYERS = [  # a package may import from the rows above its own, and from nothing else
+    {"errors"},
+    {"seeding", "files"},
+    {"plugins", "space"},
+    {"config", "records"},
+    {"data", "networks"},
+    {"cost", "metrics", "uda", "scores", "strategies", "objective"},
+    {"training", "analysis"},
+    {"experiment"},
+    {"cli"},
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+HOMES = {  # heavy or foreign packages, and the only places that may import them
+    "ray": {"experiment"},
+    "optuna": {"strategies"},
+    "fvcore": {"cost"},
+    "matplotlib": {"analysis"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "numba": {"scores"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return set(names)
+
+
+def own_package(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path) -> None:
+    me = own_package(path)
+    for name in imported(path):
+        first, *rest = name.split(".")
+        if first == "autoadapt" and rest and rest[0] != "__version__" and rest[0] != me:
+            assert RANK[rest[0]] < RANK[me], f"{me} may not import {rest[0]}"
+        assert me in HOMES.get(first, {me}), f"{first} may only be imported in {HOMES[first]}"
+
+
+def test_every_package_has_a_row() -> None:
+    assert {own_package(path) for path in FILES} == set(RANK)
+
+
+def test_search_and_training_cannot_name_labelled_metrics() -> None:
+    """The rows above make it so; this says it in words a reader of the test can find."""
+    for closed in ("uda", "scores", "strategies", "training", "objective"):
+        assert RANK["metrics"] >= RANK[closed] or closed == "training"
+    users = {
+        own_package(path)
+        for path in FILES
+        if any(name.startswith("autoadapt.metrics") for name in imported(path))
+    }
+    assert users <= {"metrics", "experiment"}
