@@ -135,6 +135,7 @@ class JsonLines:
         """Add one line.
 
         Args:
+            value: A JSON object without NaN or infinities.
             durable: Wait until it is on disk, so that it survives a power cut; without, it
                 survives the death of this process.
 

@@ -11,7 +11,7 @@ import argparse
 import time
 
 from autoadapt.data.street import render
-from autoadapt.data.street.style import STYLES
+from autoadapt.data.street.styles import STYLES
 
 AIM = 100.0
 WARM_UP = 40

@@ -2,8 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:  # imported where they are used: most tests need no torch
+    from autoadapt.data.training import TrainingData
+    from autoadapt.space.architecture import Architecture
 
 
 def folder_of(variable: str, what: str) -> Path:
@@ -23,3 +28,57 @@ def packs() -> Path:
 def vectors() -> Path:
     """Folder with golden numbers recorded from official implementations."""
     return folder_of("AUTOADAPT_VECTORS", "the golden vectors")
+
+
+@pytest.fixture(scope="session")
+def toy_data(tmp_path_factory: pytest.TempPathFactory) -> "TrainingData":
+    """Five labelled source and three target images of noise, 32 x 48, four classes and void."""
+    import numpy as np
+
+    from autoadapt.config.settings import DatasetSettings, DataSettings
+    from autoadapt.data.cache import Rows, write_rows
+    from autoadapt.data.images import LabelledImages, UnlabelledImages
+    from autoadapt.data.training import TrainingData
+
+    folder, rng, size = tmp_path_factory.mktemp("toy"), np.random.default_rng(7), (32, 48)
+
+    def rows(name: str, shape: tuple[int, ...], values: tuple[int, ...]) -> Rows:
+        count = 3 if name == "target" else 5
+        made = (rng.choice(np.array(values, np.uint8), shape) for _ in range(count))
+        return write_rows(folder / f"{name}.rows", made, key=name, shape=shape)
+
+    def pictures(name: str, bright: int) -> UnlabelledImages:
+        found = rows(name, (*size, 3), tuple(range(bright, bright + 100)))
+        ids = tuple(f"{name}{number}" for number in range(len(found)))
+        return UnlabelledImages(ids, ids, found, tuple(range(len(found))))
+
+    labels = rows("labels", size, (0, 1, 2, 3, 255))
+    source = LabelledImages(("a", "b", "c", "d"), labels, tuple(range(5)), pictures("source", 20))
+    unused = DatasetSettings(kind="procedural")
+    settings = DataSettings(source=unused, target=unused, size=size)
+    return TrainingData(source, pictures("target", 120), 4, settings, batch_size=2, seed=3)
+
+
+TINY = {
+    "stem.kind": "conv",
+    "stem.width": 4,
+    "block": "basic",
+    "norm": "bn",
+    "output_stride": 16,
+    **{f"stage{i}.{key}": v for i in (1, 2, 3, 4) for key, v in (("depth", 1), ("width", 4 + i))},
+    **{f"stage{i}.kernel": 3 for i in (1, 2, 3, 4)},
+    **{f"stage{i}.dilation": [1] for i in (1, 2, 3, 4)},
+    **{f"stage{i}.se": False for i in (1, 2, 3, 4)},
+    "head.kind": "aspp_sum",
+    "head.rates": [1, 2],
+    "aux": True,
+}
+"""A network of the elastic family with a few thousand weights."""
+
+
+@pytest.fixture(scope="session")
+def tiny_architecture() -> "Architecture":
+    """A very small network of the elastic family with an auxiliary output."""
+    from autoadapt.space.architecture import Architecture
+
+    return Architecture.of("elastic_deeplab", TINY)

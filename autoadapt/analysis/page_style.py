@@ -43,6 +43,7 @@ padding:1.25rem 1.4rem;margin:1.1rem 0;scroll-margin-top:3.4rem;box-shadow:var(-
 .tiles{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fit,minmax(min(11rem,44%),1fr));
 margin:1.2rem 0}
 .tile{display:flex;flex-direction:column;background:var(--paper);border:1px solid var(--line);
+max-width:24rem;
 border-radius:12px;padding:.75rem .95rem;box-shadow:var(--shade);min-width:0}
 .tile span,.tile small{color:var(--muted);font-size:.82rem;line-height:1.35}
 .tile strong{font-size:1.5rem;line-height:1.35;font-weight:650;letter-spacing:-.01em;
@@ -52,6 +53,7 @@ figcaption{color:var(--muted);font-size:.88rem;margin-top:.4rem;max-width:48rem}
 .canvas{overflow-x:auto}
 .canvas svg{display:block;width:100%;height:auto;min-width:25rem}
 .canvas svg *{stroke-linejoin:round;stroke-linecap:butt}
+.columns .canvas{max-width:42rem}
 .small .canvas svg{min-width:0}
 .wide .canvas svg{min-width:36rem}
 .grid{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(min(18rem,100%),1fr))}

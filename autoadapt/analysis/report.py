@@ -67,8 +67,8 @@ def draw_all(report: SearchReport) -> dict[str, Drawing]:
             description="Objective of each trial in the order proposed, with the best so far",
             size=(9.6, 3.7),
         ),
-        draw_parts(report),
-        draw_pareto(report),
+        draw_parts(report) if report.best_first else None,
+        draw_pareto(report) if report.best_first else None,
         draw_pair(report),
         draw_classes(report),
     ]

@@ -130,7 +130,7 @@ def search_section(drawings: Mapping[str, Drawing]) -> Markup:
         if name in drawings
     ]
     first = section("How the search went", history, anchor="search")
-    return join([first, below[0], tag("div", *below[1:], class_="columns")])
+    return join([first, *below[:1], tag("div", *below[1:], class_="columns")])
 
 
 def winner_section(report: SearchReport) -> Markup:

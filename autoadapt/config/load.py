@@ -262,6 +262,9 @@ def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
         if part and part.kind == "folder" and not part.root:
             yield ("data", name), f"data.{name}.root: a folder data set needs this key"
     for cost, (low, high) in settings.search.limits.items():
+        if cost not in COSTS:
+            known = ", ".join(COSTS)
+            yield ("search", "limits", cost), f"search.limits.{cost}: unknown cost; known: {known}"
         if low > high:
             yield ("search", "limits", cost), f"search.limits.{cost}: {low} is above {high}"
     if settings.calibration_trials > settings.search.trials:

@@ -265,7 +265,7 @@ class SearchSettings(Strict):
     strategy: Plugin = field(default_factory=lambda: PluginSettings(name="evolution"))
     method: Plugin = field(default_factory=lambda: PluginSettings(name="advent"))
     training: TrainingSettings
-    limits: dict[Literal["macs", "params"], tuple[NotNegative, Above0]] = field(
+    limits: dict[str, tuple[NotNegative, Above0]] = field(
         default_factory=dict
     )
 

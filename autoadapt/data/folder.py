@@ -291,6 +291,10 @@ def _inside(root: Path, path: Path) -> Path:
             f"{path} leads out of the data set, to {resolved}; put the file itself there, or "
             f"make {root} a link to the folder where the files are"
         )
+    if not resolved.is_file():
+        raise DataError(
+            f"{path} is a link to {resolved}, which is not there; fetch the data set's files"
+        )
     return resolved
 
 

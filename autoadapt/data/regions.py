@@ -10,11 +10,11 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
-import skimage
 from numpy.typing import NDArray
 from skimage.color import rgb2gray
 from skimage.filters import sobel
@@ -97,7 +97,8 @@ def _grid(image: Image, segments: int, settings: RegionSettings) -> Labels:
     rows = min(height, max(1, round((segments * height / width) ** 0.5)))
     columns = min(width, max(1, round(segments / rows)))
     y, x = np.arange(height) * rows // height, np.arange(width) * columns // width
-    return y[:, None] * columns + x[None, :]
+    labels: Labels = y[:, None] * columns + x[None, :]
+    return labels
 
 
 def _felzenszwalb(image: Image, segments: int, settings: RegionSettings) -> Labels:
@@ -106,7 +107,8 @@ def _felzenszwalb(image: Image, segments: int, settings: RegionSettings) -> Labe
 
 
 def _cws(image: Image, segments: int, settings: RegionSettings) -> Labels:
-    labels: Labels = watershed(sobel(rgb2gray(image)), markers=segments, compactness=1e-3)
+    edges = sobel(rgb2gray(image))  # type: ignore[no-untyped-call]
+    labels: Labels = watershed(edges, markers=segments, compactness=1e-3)  # type: ignore[no-untyped-call]
     return labels
 
 
@@ -242,7 +244,7 @@ class RegionMaps:
 
 def _key(count: int, content_hash: str, settings: RegionSettings) -> str:
     """Return a hash of everything that a partition depends on."""
-    parts = [FORMAT, skimage.__version__, count, content_hash, asdict(settings)]
+    parts = [FORMAT, metadata.version("scikit-image"), count, content_hash, asdict(settings)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

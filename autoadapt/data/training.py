@@ -1,4 +1,4 @@
-"""Source and target as the training loop sees them: the batch of a step is a function of the step."""
+"""Source and target as the training loop sees them: a batch is a function of the step."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -167,9 +167,7 @@ def space_text(source: str) -> str:
         [
             choice.name,
             ", ".join(map(plain, choice.values)),
-            " and ".join(
-                f"{name} in {', '.join(map(plain, allowed))}" for name, allowed in choice.when
-            ),
+            str(choice.when) if choice.when else "",
         ]
         for choice in space.choices
     ]

@@ -1,11 +1,17 @@
 """The owner of the search: it alone writes records and decides what is tried next.
 
 Everything is derived from the event log. Which architecture trial 17 gets is a pure function of
-the trials that were over when it was proposed, so a search that was killed and started again
-continues as if nothing had happened; a trial that had started keeps its architecture.
+the trials that were over and of those that had started when it was proposed, so a search that
+was killed and started again continues as if nothing had happened.
+
+The log, ``records.jsonl``, has three kinds of lines: ``started`` keeps what was proposed, ``lost``
+that a worker died over it, ``over`` holds the record. Only the last is waited for to reach the
+disk itself: after a power cut a lost proposal is made again, and comes out the same.
 """
 
 import json
+from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,132 +21,222 @@ from autoadapt.config.load import expand, make
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.errors import RunError
 from autoadapt.experiment.run_folder import RunFolder
-from autoadapt.experiment.trial import Task
+from autoadapt.experiment.trial import Task, record_of
 from autoadapt.files import write_json
 from autoadapt.objective import Calibration, Objective, calibrate
 from autoadapt.records import Record, finished
-from autoadapt.space import Costs, SearchSpace, WithinLimits, load, narrowed
+from autoadapt.space import (
+    Costs,
+    Limits,
+    SearchSpace,
+    SpaceExhausted,
+    WithinLimits,
+    load,
+    narrowed,
+)
 from autoadapt.space.architecture import Architecture
-from autoadapt.strategies.base import Observation, Proposal, SpaceExhausted, Strategy
+from autoadapt.strategies.base import Observation, Strategy
+
+OnRecord = Callable[[Record, float | None], None]
 
 
 @dataclass
 class Controller:
     """Hands out trials and takes their records; executors differ only in where trials run.
 
+    Making one reads the log of the folder and writes nothing but a missing ``calibration.json``.
+
     Attributes:
         costs: Multiply-adds and parameters of an architecture; asked often.
-        on_record: Called after each record is on disk.
+        on_record: Called with each record and its objective once the record is on disk.
+        records: Trials that are over, in the order in which they ended.
+        waiting: Trials to be handed out again, by number: they had started when the search was
+            stopped, or their worker was lost.
+        running: Trials handed out, by number.
+        lost: How often the worker of a trial was lost, by number.
+        taken: Ids of all architectures that are over, running or waiting.
+        objective: What the search minimises; known once enough trials have finished.
+        history: What the strategy sees, in the order of ``records``.
+        exhausted: Whether the strategy has nothing new to propose.
     """
 
     folder: RunFolder
     settings: ExperimentSettings
     costs: Costs
-    on_record: Callable[[Record, float | None], None] | None = None
-    records: list[Record] = field(default_factory=list)
-    waiting: list[Task] = field(default_factory=list)
-    running: dict[int, Task] = field(default_factory=dict)
-    objective: Objective | None = None
-    history: list[Observation] = field(default_factory=list)
-    exhausted: bool = False
+    on_record: OnRecord | None = None
+    records: list[Record] = field(default_factory=list, init=False)
+    waiting: list[Task] = field(default_factory=list, init=False)
+    running: dict[int, Task] = field(default_factory=dict, init=False)
+    lost: Counter[int] = field(default_factory=Counter, init=False)
+    taken: set[str] = field(default_factory=set, init=False)
+    objective: Objective | None = field(default=None, init=False)
+    history: list[Observation] = field(default_factory=list, init=False)
+    exhausted: bool = field(default=False, init=False)
+    next_number: int = field(default=0, init=False)
+    finished_count: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.space: SearchSpace = load(self.settings.search.space)
-        self.limits = narrowed(self.space.limits, self.settings.search.limits)
+        own_limits: Limits = {**self.settings.search.limits}
+        self.limits = narrowed(self.space.limits, own_limits)
         self.strategy: Strategy = make("strategies", self.settings.search.strategy)
         admissible = WithinLimits(self.costs, self.limits)
         self.strategy.setup(self.space, seed=self.settings.seed, admissible=admissible)
         self.reference_costs = self.costs(self.space.reference)
+        self.events = self.folder.events
         self.replay()
+
+    @property
+    def calibration_path(self) -> Path:
+        """The file that keeps the frozen statistics of the objective."""
+        return self.folder.path / "calibration.json"
 
     def replay(self) -> None:
         """Rebuild the state of the search from the event log.
 
-        A trial that had started and is not over runs again as it was proposed. One that had
-        finished while its record was not yet written left its result in its folder.
+        A trial that had started and is not over waits to run again as it was proposed.
+
+        Raises:
+            RunError: The log is damaged.
         """
-        unfinished: dict[int, Task] = {}
-        for event in self.folder.events.read():
-            if event["event"] == "started":
-                unfinished[event["number"]] = self.task_from(event)
-            elif event["event"] == "over":
-                record = Record.from_json(event["record"])
-                unfinished.pop(record.number, None)
-                self.take(record)
-        seen = [record.number for record in self.records] + list(unfinished)
-        self.next_number = max(seen, default=-1) + 1
-        self.waiting = sorted(unfinished.values(), key=lambda task: task.number)
+        unfinished: dict[int, Mapping[str, Any]] = {}
+        for event in self.events.read():
+            try:
+                self.replay_event(event, unfinished)
+            except (KeyError, TypeError) as error:
+                raise RunError(
+                    f"{self.events.path}: not an event of a search: {str(event)[:80]}: {error!r}; "
+                    "restore the file from a backup, or search into a new folder"
+                ) from error
+        self.waiting = [self.task_from(unfinished[number]) for number in sorted(unfinished)]
+        if self.objective is None and self.calibration_path.exists():
+            self.calibrate()  # by ``finish``, with fewer trials than asked for
+
+    def replay_event(
+        self, event: Mapping[str, Any], unfinished: dict[int, Mapping[str, Any]]
+    ) -> None:
+        """Let one line of the log count; kinds of a newer version are ignored."""
+        if event["event"] == "started":
+            number = event["number"]
+            unfinished[number] = event
+            self.taken.add(Architecture.from_json(event["architecture"]).id)
+            self.next_number = max(self.next_number, number + 1)
+        elif event["event"] == "lost":
+            self.lost[event["number"]] += 1
+        elif event["event"] == "over":
+            record = Record.from_json(event["record"])
+            unfinished.pop(record.number, None)
+            self.next_number = max(self.next_number, record.number + 1)
+            self.take(record)
 
     def task_from(self, event: Mapping[str, Any]) -> Task:
         """Return the task of a ``started`` event."""
-        architecture = Architecture.from_json(event["architecture"])
-        folder = self.folder.trial(event["number"], architecture)
+        number, architecture = event["number"], Architecture.from_json(event["architecture"])
         return Task(
-            event["number"],
-            architecture,
-            event["origin"],
-            tuple(event["parents"]),
-            self.costs(architecture),
-            folder,
+            number=number,
+            architecture=architecture,
+            origin=event["origin"],
+            parents=tuple(event["parents"]),
+            costs=self.costs(architecture),
+            folder=self.folder.trial(number, architecture),
         )
 
     def next_task(self) -> Task | None:
-        """Return the next trial to run, or nothing when all have been handed out."""
-        if self.waiting:
-            task = self.waiting.pop(0)
-        else:
-            proposed = self.propose()
-            if proposed is None:
-                return None
-            task = proposed
-        self.running[task.number] = task
-        return task
+        """Return the next trial to run; nothing when none is left to be handed out.
+
+        Trials that are running may come back (``give_back``): the search is over when there is
+        neither a next one nor a running one.
+
+        Raises:
+            RunError: The disk is full.
+            SpaceError: No architecture at all is within the limits.
+        """
+        while (task := self.waiting.pop(0) if self.waiting else self.propose()) is not None:
+            self.running[task.number] = task
+            left = result_of(task)
+            if left is None:
+                return task
+            self.commit(left)
+        return None
 
     def propose(self) -> Task | None:
         """Ask the strategy for a new architecture and write down that its trial starts."""
         if self.exhausted or self.next_number >= self.settings.search.trials:
             return None
-        taken = {record.architecture.id for record in self.records}
-        taken |= {task.architecture.id for task in self.running.values()}
+        number = self.next_number
         try:
-            proposal: Proposal = self.strategy.propose(self.history, self.next_number, taken)
+            proposal = self.strategy.propose(self.history, number, self.taken)
         except SpaceExhausted:
             self.exhausted = True
-            if not taken:
+            if not self.taken:
                 raise
             return None
-        number = self.next_number
         architecture = proposal.architecture
         task = Task(
-            number,
-            architecture,
-            proposal.origin,
-            proposal.parents,
-            self.costs(architecture),
-            self.folder.trial(number, architecture),
+            number=number,
+            architecture=architecture,
+            origin=proposal.origin,
+            parents=proposal.parents,
+            costs=self.costs(architecture),
+            folder=self.folder.trial(number, architecture),
         )
-        self.folder.events.append({"event": "started", **task.to_json()}, durable=False)
+        self.events.append({"event": "started", **task.to_json()}, durable=False)
+        self.taken.add(architecture.id)
         self.next_number += 1
         return task
 
-    def give_back(self, task: Task) -> None:
-        """Take back a trial whose worker was lost; it is handed out again first."""
-        self.running.pop(task.number)
-        self.waiting.insert(0, task)
+    def give_back(self, number: int, why: str) -> None:
+        """Take back a running trial whose worker was lost; it is handed out again first.
+
+        After ``executor.retries`` more attempts it becomes a failed record instead.
+
+        Raises:
+            ValueError: No such trial is running.
+        """
+        task = self.handed_out(number)
+        self.events.append({"event": "lost", "number": number, "why": why}, durable=False)
+        self.lost[number] += 1
+        if self.lost[number] > self.settings.executor.retries:
+            detail = f"the worker died {self.lost[number]} times, the last time: {why}"
+            self.commit(
+                record_of(task, self.settings, status="failed", reason="lost_worker", detail=detail)
+            )
+            return
+        del self.running[number]
+        insort(self.waiting, task, key=lambda waiting: waiting.number)
 
     def commit(self, record: Record) -> None:
-        """Write a record durably, then let it count."""
-        self.folder.events.append({"event": "over", "record": record.to_json()})
-        self.running.pop(record.number, None)
+        """Write the record of a running trial durably, then let it count.
+
+        Raises:
+            RunError: The disk is full; the record does not count then.
+            ValueError: No such trial is running, or it has another architecture.
+        """
+        task = self.handed_out(record.number)
+        if task.architecture != record.architecture:
+            raise ValueError(
+                f"trial {record.number} is {task.architecture.id}, "
+                f"the record is of {record.architecture.id}"
+            )
+        self.events.append({"event": "over", "record": record.to_json()})
+        del self.running[record.number]
         self.take(record)
         if self.on_record:
             self.on_record(record, self.value(record))
 
+    def handed_out(self, number: int) -> Task:
+        """Return the task of a running trial."""
+        if number not in self.running:
+            raise ValueError(f"trial {number} is not running; running: {sorted(self.running)}")
+        return self.running[number]
+
     def take(self, record: Record) -> None:
         """Add a record to the history and calibrate the objective once enough are in."""
         self.records.append(record)
+        self.taken.add(record.architecture.id)
+        self.finished_count += record.status == "finished"
         self.history.append(Observation(record.architecture, self.value(record)))
-        enough = len(finished(self.records)) >= self.settings.calibration_trials
+        enough = self.finished_count >= self.settings.calibration_trials
         if self.objective is None and (enough or self.settings.objective.calibration_from):
             self.calibrate()
 
@@ -152,15 +248,16 @@ class Controller:
 
     def calibrate(self) -> None:
         """Freeze the objective, from the trials so far or from another run."""
-        path = self.folder.path / "calibration.json"
+        path = self.calibration_path
         other = self.settings.objective.calibration_from
         if path.exists():
             calibration = read_calibration(path)
-        elif other:
-            calibration = read_calibration(Path(expand(other, "objective.calibration_from")))
         else:
-            calibration = calibrate(finished(self.records), self.settings.objective)
-        if not path.exists():
+            if other:
+                calibration = read_calibration(Path(expand(other, "objective.calibration_from")))
+            else:
+                first = finished(self.records)[: self.settings.calibration_trials]
+                calibration = calibrate(first, self.settings.objective)
             write_json(path, calibration.to_json())
         self.objective = Objective(self.settings.objective, calibration, self.reference_costs)
         self.history = [Observation(r.architecture, self.value(r)) for r in self.records]
@@ -175,6 +272,12 @@ class Controller:
         scored = [(self.value(record), record) for record in self.records]
         known = [(value, record.number, record) for value, record in scored if value is not None]
         return min(known, key=lambda entry: entry[:2])[2] if known else None
+
+
+def result_of(task: Task) -> Record | None:
+    """Return the result that a trial left in its folder before it could be recorded."""
+    path = task.folder / "result.json"
+    return Record.from_json(json.loads(path.read_bytes())) if path.exists() else None
 
 
 def read_calibration(path: Path) -> Calibration:

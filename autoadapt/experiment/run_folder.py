@@ -16,7 +16,7 @@ from autoadapt import __version__
 from autoadapt.config.load import from_plain, to_plain
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.errors import RunError
-from autoadapt.files import JsonLines, write_json, write_text
+from autoadapt.files import JsonLines, sweep, write_json, write_text
 from autoadapt.records import Record
 from autoadapt.space.architecture import Architecture
 
@@ -41,6 +41,11 @@ class RunFolder:
     def events(self) -> JsonLines:
         """The append-only log that owns the state of the search."""
         return JsonLines(self.path / "records.jsonl")
+
+    @property
+    def label_events(self) -> JsonLines:
+        """When labelled target images were opened, and why."""
+        return JsonLines(self.path / "labels_opened.jsonl")
 
     def trial(self, number: int, architecture: Architecture) -> Path:
         """Return the folder of one trial."""
@@ -87,16 +92,21 @@ class RunFolder:
                     "choose another folder with --run, or use the config of the folder"
                 )
         else:
-            strange = [entry.name for entry in self.path.iterdir() if entry.name != "lock"]
+            names = sorted(entry.name for entry in self.path.iterdir())
+            # Hidden files are left by a crash in the middle of this, or by the file manager.
+            strange = [name for name in names if name != "lock" and not name.startswith(".")]
             if strange:
                 raise RunError(
                     f"{self.path} is neither empty nor a run folder (it holds {strange[0]!r}); "
                     "choose another folder with --run"
                 )
-            write_json(self.path / "environment.json", environment())
             text = yaml.safe_dump(to_plain(settings), sort_keys=False)
             write_text(path, f"# resolved settings; written by autoadapt {__version__}\n{text}")
+        if not (self.path / "environment.json").is_file():
+            write_json(self.path / "environment.json", environment())
+        sweep(self.path)
         self.events.mend()
+        self.label_events.mend()
 
     def records(self) -> list[Record]:
         """Return the trials that are over, in the order in which they ended."""
@@ -109,11 +119,11 @@ class RunFolder:
     def note_labels_opened(self, what: str, why: str) -> None:
         """Write down that labelled target images were opened."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        JsonLines(self.path / "labels_opened.jsonl").append({"at": now, "what": what, "why": why})
+        self.label_events.append({"at": now, "what": what, "why": why})
 
     def labels_opened(self) -> list[dict[str, Any]]:
         """Return when and why labelled target images were opened."""
-        return JsonLines(self.path / "labels_opened.jsonl").read()
+        return self.label_events.read()
 
 
 def differences(before: Any, after: Any, name: str = "") -> Iterator[str]:

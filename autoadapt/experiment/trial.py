@@ -9,29 +9,36 @@ import functools
 import json
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from torch import Tensor, nn
 
-from autoadapt.config.load import make, score_names
+from autoadapt.config.load import make, score_names, to_plain
 from autoadapt.config.settings import (
     DataSettings,
     ExperimentSettings,
     PluginSettings,
+    TrainingSettings,
 )
+from autoadapt.data.batching import chunks
+from autoadapt.data.cache import cache_folder
 from autoadapt.data.images import LabelledImages, UnlabelledImages
 from autoadapt.data.open import class_names, open_source, open_target
 from autoadapt.data.regions import RegionMaps
 from autoadapt.data.training import TrainingData
+from autoadapt.data.transforms import Normalisation, normalise
 from autoadapt.errors import AutoAdaptError, TrainingDivergedError
 from autoadapt.files import waiting_lock, write_json, write_text
 from autoadapt.networks.build import build
 from autoadapt.records import Record
+from autoadapt.scores._collect import Sample, collect
 from autoadapt.scores._compute import compute
 from autoadapt.scores.base import Score, Statistics
 from autoadapt.seeding import derive
@@ -93,20 +100,41 @@ def domains_of(settings: DataSettings) -> Domains:
 
 def from_json_data(data: str) -> DataSettings:
     """Undo the JSON form of data settings."""
-    return TypeAdapter(DataSettings).validate_python(json.loads(data))
+    settings: DataSettings = TypeAdapter(DataSettings).validate_python(json.loads(data))
+    return settings
 
 
-def cache_folder(settings: DataSettings) -> Path:
-    """Return the folder of decoded images and regions."""
-    return cache_root(settings)
+@dataclass(frozen=True)
+class Picked:
+    """Some images of a domain, decoded when they are asked for."""
+
+    images: UnlabelledImages
+    indices: list[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> NDArray[np.uint8]:
+        return self.images.images([self.indices[position]])[0]
+
+    def batches(self, size: int, normalisation: Normalisation) -> Iterator[Tensor]:
+        """Yield normalised batches, (n, 3, H, W), in order."""
+        for places in chunks(len(self), size):
+            pixels = self.images.images([self.indices[place] for place in places])
+            yield normalise(pixels, normalisation)
+
+
+def picked(images: UnlabelledImages, settings: ExperimentSettings) -> Picked:
+    """Return the images that every candidate is measured on."""
+    return Picked(images, scored_images(len(images), settings.scoring.images))
 
 
 def region_maps(settings: ExperimentSettings, domains: Domains) -> RegionMaps:
-    """Return the regions of the scored target images, computed once and cached."""
-    indices = scored_images(len(domains.target), settings.scoring.images)
-    images = domains.target.images(indices)
-    key = f"{domains.target.fingerprint}-{len(indices)}"
-    return RegionMaps.open(images, key, settings.scoring.regions, cache_root(settings.data))
+    """Return the regions of the measured target images, computed once and cached."""
+    chosen = picked(domains.target, settings)
+    key = f"{domains.target.fingerprint}-{len(chosen)}"
+    folder = cache_folder(settings.data.cache) / "regions"
+    return RegionMaps.open(chosen, key, settings.scoring.regions, folder)
 
 
 def scored_images(available: int, wanted: int) -> list[int]:
@@ -264,4 +292,12 @@ def measure(
     costs: Mapping[str, float],
 ) -> Statistics:
     """Collect the statistics of one candidate on the fixed sample of both domains."""
-    raise RuntimeError
+    size, convention = settings.scoring.batch_size, settings.data.normalisation
+    sample = Sample(
+        source=picked(domains.source.unlabelled(), settings).batches(size, convention),
+        target=picked(domains.target, settings).batches(size, convention),
+        regions=region_maps(settings, domains),
+        pixels_per_image=settings.scoring.pixels_per_image,
+        seed=settings.seed,
+    )
+    return collect(predictor, sample, costs=costs, device=device)

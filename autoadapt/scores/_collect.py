@@ -90,7 +90,12 @@ def collect(
     if len(regions) != len(sample.regions):
         raise ValueError(f"{len(regions)} target images, but {len(sample.regions)} region maps")
     return Statistics(
-        tuple(regions), *source.features_then(target), *source.outputs_then(target), dict(costs)
+        regions=tuple(regions),
+        source_features=source.stacked(source.features),
+        target_features=target.stacked(target.features),
+        source_outputs=source.stacked(source.outputs),
+        target_outputs=target.stacked(target.outputs),
+        costs=dict(costs),
     )
 
 
@@ -157,14 +162,6 @@ class _Domain:
         if not values:
             raise ValueError(f"no {self.name} image to measure")
         return np.concatenate(values)
-
-    def features_then(self, other: "_Domain") -> tuple[Single, Single]:
-        """Return the features of both domains."""
-        return self.stacked(self.features), other.stacked(other.features)
-
-    def outputs_then(self, other: "_Domain") -> tuple[Single, Single]:
-        """Return the outputs of both domains."""
-        return self.stacked(self.outputs), other.stacked(other.outputs)
 
 
 def _at(maps: Tensor, places: NDArray[np.float64]) -> Tensor:

@@ -37,7 +37,7 @@ def make(name: str, options: Mapping[str, Any]) -> Score:
         return cast(Score, TypeAdapter(kind).validate_python(dict(options)))
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'options'}: {item['msg']}, found {item['input']!r}"
+            ".".join(map(str, item["loc"])) + f": {item['msg']}, found {item['input']!r}"
             for item in error.errors()
         )
         raise ConfigError(f"options of the score {name!r}: {wrong}") from error

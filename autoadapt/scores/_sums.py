@@ -31,7 +31,8 @@ def entropy(p: Float) -> Float:
     """Return the entropy of the last axis in nats; 0 log 0 = 0."""
     positive = np.where(p > 0, p, 1.0)
     # Adding zero turns the -0.0 of a certain prediction into 0.0.
-    return -(positive * np.log(positive)).sum(-1) + 0.0
+    result: Float = -(positive * np.log(positive)).sum(-1) + 0.0
+    return result
 
 
 def kept(image: RegionStatistics, smallest: int) -> RegionStatistics:
@@ -95,4 +96,5 @@ def divergence(image: RegionStatistics) -> Float:
     """Return the Jensen-Shannon divergence within each region in nats, (R,), I_r."""
     mean = image.p_sum / image.areas[:, None]
     within = -image.plogp_sum.sum(1) / image.areas
-    return np.maximum(entropy(mean) - within, 0.0)
+    result: Float = np.maximum(entropy(mean) - within, 0.0)
+    return result

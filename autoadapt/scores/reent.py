@@ -56,13 +56,14 @@ class Reent(Score):
     def _values(self, image: RegionStatistics) -> Float:
         """Return one value per region, (R,)."""
         log_areas = np.log(image.areas)
+        values: Float
         if self.variant == "loc":
-            return -(location_entropy(image) / log_areas[:, None]).mean(1)
-        if self.variant == "mass":
-            return divergence(image) / log_areas - 1.0
-        classes = image.p_sum.shape[1]
-        printed = image.plogp_sum.sum(1) / (classes * log_areas)
-        return printed if self.variant == "printed" else 0.0 - printed
+            values = -(location_entropy(image) / log_areas[:, None]).mean(1)
+        elif self.variant == "mass":
+            values = divergence(image) / log_areas - 1.0
+        else:
+            values = image.plogp_sum.sum(1) / (image.p_sum.shape[1] * log_areas)
+        return 0.0 - values if self.variant == "flip" else values
 
 
 def location_entropy(image: RegionStatistics) -> Float:

@@ -1,5 +1,7 @@
 """The fully convolutional discriminator on output maps (AdaptSegNet; also AdvEnt and IntraDA)."""
 
+from itertools import pairwise
+
 from torch import nn
 
 SMALLEST = 32
@@ -15,6 +17,6 @@ def output_discriminator(num_classes: int, width: int = 64) -> nn.Sequential:
     """
     channels = [num_classes, width, 2 * width, 4 * width, 8 * width]
     layers: list[nn.Module] = []
-    for before, after in zip(channels, channels[1:], strict=False):
+    for before, after in pairwise(channels):
         layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 4, stride=2, padding=1))

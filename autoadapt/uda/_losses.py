@@ -1,4 +1,4 @@
-"""Losses that several methods share, each the mean over pixels so that crops do not change weights."""
+"""Losses that several methods share, each a mean over pixels: weights suit crops of any size."""
 
 import math
 

@@ -1,6 +1,8 @@
 """AdaptSegNet: adversarial alignment of class probability maps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -16,7 +18,7 @@ class AdaptSegNet(OutputAdversarial):
 
     summary = "adversarial alignment of class probability maps"
     paper = "Tsai et al., Learning to Adapt Structured Output Space, CVPR 2018"
-    smoke_options = {"discriminator_width": 4}
+    smoke_options: ClassVar[Mapping[str, Any]] = {"discriminator_width": 4}
 
     def represent(self, logits: Tensor) -> Tensor:
         """Return class probabilities."""

@@ -1,6 +1,8 @@
 """AdvEnt: adversarial alignment of self-information maps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -17,7 +19,7 @@ class Advent(OutputAdversarial):
 
     summary = "adversarial alignment of entropy maps"
     paper = "Vu et al., ADVENT, CVPR 2019"
-    smoke_options = {"discriminator_width": 4}
+    smoke_options: ClassVar[Mapping[str, Any]] = {"discriminator_width": 4}
 
     def represent(self, logits: Tensor) -> Tensor:
         """Return weighted self-information maps."""

@@ -286,7 +286,7 @@ class Method(ABC):
     aux_source_weight: NotNegative = 0.1
     batch_norm: Policy = "train"
 
-    def setup(self, context: Context) -> None:
+    def setup(self, context: Context) -> None:  # noqa: B027, a method may need none
         """Create extra modules and optimisers; called once, before a checkpoint is loaded."""
 
     def phases(self, steps: int) -> tuple[Phase, ...]:
@@ -296,7 +296,9 @@ class Method(ABC):
         rest = Phase("adapt", steps - first, batch_norm=self.batch_norm)
         return tuple(phase for phase in (warm, rest) if phase.steps)
 
-    def begin_round(self, context: Context, data: TrainingData, phase: Phase, index: int) -> None:
+    def begin_round(  # noqa: B027, most methods prepare nothing
+        self, context: Context, data: TrainingData, phase: Phase, index: int
+    ) -> None:
         """Prepare a round: passes over images, pseudo-labels, subsets, statistics.
 
         A run that is interrupted here does it again, from the state before the round; one that
@@ -342,7 +344,7 @@ class Method(ABC):
         """
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027, often no state
         """Take back what ``state_dict`` returned."""
 
 

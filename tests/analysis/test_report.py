@@ -155,6 +155,7 @@ def test_finished_but_nothing_scored(
 ) -> None:
     page = write(bare([make_record(0)]), tmp_path, read_page)
     assert "no trial has an objective" in page.text
+    assert page.tags.count("svg") == 1, "nothing to take apart or to compare"
 
 
 def test_one_trial_of_unknown_cost(

@@ -204,6 +204,14 @@ def test_nothing_outside_the_data_set_is_read(make_folder: Make, entry: str) -> 
         find_images(settings(root))
 
 
+def test_a_link_to_nothing_is_said_so(make_folder: Make) -> None:
+    root = make_folder("data", ["train/a"])
+    (root / "images" / "train" / "b.jpg").symlink_to(root / "not fetched.jpg")
+    (root / "splits" / "train.txt").write_text("train/b\n")
+    with pytest.raises(DataError, match=r"b\.jpg is a link to .*not fetched\.jpg, which is not"):
+        find_images(settings(root))
+
+
 def test_the_root_itself_may_be_a_link(make_folder: Make, tmp_path: Path) -> None:
     root = make_folder("data", ["train/a"])
     (tmp_path / "link").symlink_to(root)

@@ -8,9 +8,10 @@ import pytest
 from autoadapt.data.street.canvas import Canvas, Frame, Sprite, skin
 from autoadapt.data.street.dice import Dice
 from autoadapt.data.street.labels import CAR, FENCE, POLE, SIGN, SKY
-from autoadapt.data.street.scene import Car, Light, Scene, draw_scene
+from autoadapt.data.street.scene import draw_scene
 from autoadapt.data.street.shade import house_shade
-from autoadapt.data.street.style import STYLES
+from autoadapt.data.street.styles import STYLES
+from autoadapt.data.street.things import Car, Light, Scene
 from autoadapt.data.street.view import View
 from autoadapt.seeding import generator
 
@@ -131,7 +132,7 @@ def test_the_statistics_of_the_styles_differ() -> None:
     scenes = {style: [scene(style, index) for index in range(60)] for style in STYLES}
 
     def mean(style: str, kind: str) -> float:
-        measures = {
+        measures: dict[str, list[float]] = {
             "kerb": [one.street.kerb for one in scenes[style]],
             "houses": [house.height for one in scenes[style] for house in one.houses],
             "cars": [sum(isinstance(p, Car) for p in one.props) for one in scenes[style]],

@@ -134,6 +134,7 @@ def test_a_mistake_is_named_with_its_line(old: str, new: str, expected: str) -> 
         ("{head: [aspp, plus]}", "{head: [aspp, plas]}"),
         ("{head: [aspp, plus]}", "{haed: [aspp, plus]}"),
         ("when: {head: [", "whn: {head: ["),
+        ("when: {head: plus", "whn: {head: plus"),  # else skip would count as always active
         ("[1e8, 1.0e9]", "[3, 1]"),
         ("{width: 16,", "{width: 17,"),
         ("head: aspp,", "head: asp,"),

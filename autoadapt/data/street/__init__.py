@@ -11,20 +11,24 @@ Equal bytes on every machine
 ``render`` is a pure function of its arguments, and its bytes are pinned by a test. They cannot
 depend on the processor, the C library or the BLAS, because:
 
-* Arithmetic is float64 ``+ - * /``, square root, comparison, floor, minimum and maximum. IEEE 754
-  defines each of them to the last bit, and every NumPy call does just one, so nothing can be
-  contracted into a fused multiply-add. ``exp``, ``sin`` and ``power`` differ between maths
-  libraries and do not occur: light is kept linear and encoded with a square root (a gamma of 2),
-  haze falls off as a rational function, outlines are polygons and ellipses.
+* Arithmetic is ``+ - * /``, square root, comparison, floor, minimum and maximum, in float64 up to
+  the light of each pixel and in float32 in the lens. IEEE 754 defines each of them to the last
+  bit, and every NumPy call does just one, so nothing can be contracted into a fused multiply-add.
+  ``exp``, ``sin`` and ``power`` differ between maths libraries and do not occur: light is kept
+  linear and encoded with a square root (a gamma of 2), haze falls off as a rational function,
+  outlines are polygons and ellipses.
 * No floating-point value is summed by a reduction, whose order may change with the vector width;
   blurs are sums of a few shifted copies in written order.
 * Random numbers are the raw 53-bit uniforms of PCG64 (``Generator.random``) and nothing derived
   from them by NumPy; noise that must look normal is a sum of uniforms.
-* A float becomes an integer only after ``floor`` and inside the range of the integer type.
+* A float becomes an integer only inside the range of the integer type.
 
-How a scene is made: ``scene`` draws what stands where from the statistics in ``style``;
-``backdrop`` paints sky, ground and houses, ``props`` the rest, both against a depth buffer, so a
-label always belongs to the surface seen; ``lens`` turns light into an image.
+How a scene is made
+-------------------
+``scene`` draws what stands where (``things``) from the statistics of a style (``game``,
+``camera``). ``backdrop`` and ``walls`` paint sky, ground and houses. ``props`` paints the rest from
+far to near, against a depth buffer, so that a label always belongs to the surface seen. ``lens``
+turns light into an image; labels never pass through it.
 """
 
 import numpy as np
@@ -36,7 +40,7 @@ from autoadapt.data.street.dice import Dice
 from autoadapt.data.street.labels import CLASSES
 from autoadapt.data.street.scene import draw_scene
 from autoadapt.data.street.shade import house_shade
-from autoadapt.data.street.style import STYLES
+from autoadapt.data.street.styles import STYLES
 from autoadapt.seeding import generator
 
 __all__ = ["CLASSES", "render"]

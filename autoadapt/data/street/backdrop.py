@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from autoadapt.data.street import noise, walls
 from autoadapt.data.street.canvas import Canvas, Span
 from autoadapt.data.street.labels import BUILDING, PAVEMENT, ROAD, TREE
-from autoadapt.data.street.scene import END, Rgb, Scene, Street
 from autoadapt.data.street.shade import HouseShade
+from autoadapt.data.street.things import END, Rgb, Scene, Street
 from autoadapt.data.street.view import NEAREST, Floats
 
 FURTHEST_GROUND = 2000.0

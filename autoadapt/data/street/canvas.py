@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoadapt.data.street.labels import SKY
-from autoadapt.data.street.scene import Light, Rgb
+from autoadapt.data.street.things import Light, Rgb
 from autoadapt.data.street.view import NEAREST, Camera, Floats
 
 Span = tuple[float, float]

@@ -7,9 +7,9 @@ import numpy as np
 from autoadapt.data.street import noise
 from autoadapt.data.street.canvas import Canvas, Frame, Parts, Sprite, skin
 from autoadapt.data.street.labels import FENCE, POLE, SIGN, TREE
-from autoadapt.data.street.scene import Fence, Lamp, Rgb, Sign, Tree, linear
 from autoadapt.data.street.sprites import Mask, box, ellipse, sprite
 from autoadapt.data.street.style import Colour
+from autoadapt.data.street.things import Fence, Lamp, Rgb, Sign, Tree, linear
 from autoadapt.data.street.view import Floats
 
 CROWNS = 6

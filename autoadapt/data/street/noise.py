@@ -3,7 +3,7 @@
 A texture is a look-up: cheaper than a hash per pixel, and as exact.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,13 +54,20 @@ def grain() -> NDArray[np.float32]:
     return np.asarray(total, dtype=np.float32)
 
 
+@lru_cache(maxsize=1)
 def surface(rough: float, dirt: float) -> Floats:
-    """Return the deviation from mean brightness of a rough and stained material, (128, 128)."""
-    return np.asarray((white() - 0.5) * (2 * rough) + (smooth(16) - 0.5) * (1.3 * dirt))
+    """Return the deviation from mean brightness of a rough and stained material, (128, 128).
+
+    The last one is kept: ground and walls of a scene share it.
+    """
+    return _frozen((white() - 0.5) * (2 * rough) + (smooth(16) - 0.5) * (1.3 * dirt))
 
 
 def sample(table: Floats, row: Floats, column: Floats) -> Floats:
-    """Look up a square table at real coordinates above -4096, which wrap; they broadcast."""
+    """Look up a square table at real coordinates, which wrap and broadcast.
+
+    They round down above -4096, which is all that is near, and towards 0 below.
+    """
     rows = ((row + OFFSET).astype(np.int64) & (SIDE - 1)) * SIDE
     columns = (column + OFFSET).astype(np.int64) & (SIDE - 1)
     return table.take(rows + columns)

@@ -6,8 +6,8 @@ import numpy as np
 
 from autoadapt.data.street.canvas import Canvas, Frame, Parts, Sprite, skin
 from autoadapt.data.street.labels import BICYCLIST, PEDESTRIAN
-from autoadapt.data.street.scene import Cyclist, Rgb, Walker, linear
 from autoadapt.data.street.sprites import Point, box, ellipse, line, sprite
+from autoadapt.data.street.things import Cyclist, Rgb, Walker, linear
 from autoadapt.data.street.view import Floats
 
 RUBBER = linear((38, 38, 40))

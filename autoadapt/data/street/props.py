@@ -7,7 +7,8 @@ import numpy as np
 
 from autoadapt.data.street import furniture, people, vehicles
 from autoadapt.data.street.canvas import Canvas
-from autoadapt.data.street.scene import (
+from autoadapt.data.street.shade import HouseShade
+from autoadapt.data.street.things import (
     Car,
     Cyclist,
     Fence,
@@ -19,7 +20,6 @@ from autoadapt.data.street.scene import (
     Tree,
     Walker,
 )
-from autoadapt.data.street.shade import HouseShade
 from autoadapt.data.street.view import NEAREST
 
 WIDEST = 3.5

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autoadapt.data.street.scene import House, Light
+from autoadapt.data.street.things import House, Light
 from autoadapt.data.street.view import Floats
 
 

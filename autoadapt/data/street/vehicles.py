@@ -6,8 +6,8 @@ import numpy as np
 
 from autoadapt.data.street.canvas import Canvas, Frame, Parts, Skin, Sprite, skin
 from autoadapt.data.street.labels import CAR
-from autoadapt.data.street.scene import Car, Rgb, linear
 from autoadapt.data.street.sprites import box, ellipse, sprite
+from autoadapt.data.street.things import Car, Rgb, linear
 from autoadapt.data.street.view import Floats
 
 BODY, GLASS, TYRE, LAMP, PLATE, BUMPER = range(1, 7)

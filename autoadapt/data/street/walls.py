@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from autoadapt.data.street import noise
 from autoadapt.data.street.canvas import SKY_DEPTH, Canvas
 from autoadapt.data.street.labels import BUILDING
-from autoadapt.data.street.scene import END, STOREY, House, Scene
+from autoadapt.data.street.things import END, STOREY, House, Scene
 from autoadapt.data.street.view import NEAREST, Floats
 
 GABLE_WIDTH = 9.0

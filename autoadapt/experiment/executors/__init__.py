@@ -7,7 +7,12 @@ from autoadapt.experiment.watching import Watcher
 
 
 def execute(controller: Controller, watcher: Watcher) -> None:
-    """Run what is left of a search with the executor of its settings."""
+    """Run what is left of a search with the executor of its settings.
+
+    Raises:
+        AutoAdaptError: What would fail every trial: data, disk, config, or a machine or cluster
+            that cannot run them.
+    """
     kind = controller.settings.executor.kind
     module = importlib.import_module(f"autoadapt.experiment.executors.{kind}")
     module.execute(controller, watcher)

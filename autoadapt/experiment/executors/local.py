@@ -1,16 +1,27 @@
 """Trials in this process, one after the other."""
 
+from collections.abc import Callable
+
+from autoadapt.config.settings import ExperimentSettings
 from autoadapt.experiment.controller import Controller
-from autoadapt.experiment.trial import run_trial
+from autoadapt.experiment.trial import OnProgress, Task, run_trial
 from autoadapt.experiment.watching import Watcher
+from autoadapt.records import Record
 from autoadapt.training.fit import Progress
 
+Run = Callable[[Task, ExperimentSettings, OnProgress], Record]
+"""What runs a trial: ``run_trial`` or something with the same promise."""
 
-def execute(controller: Controller, watcher: Watcher) -> None:
-    """Run trials until the search is over."""
+
+def execute(controller: Controller, watcher: Watcher, run: Run = run_trial) -> None:
+    """Run trials until the search is over.
+
+    Raises:
+        AutoAdaptError: What would fail every trial: data, disk or config.
+    """
 
     def told(number: int, progress: Progress) -> None:
         watcher.progress(f"trial {number}", progress)
 
     while (task := controller.next_task()) is not None:
-        controller.commit(run_trial(task, controller.settings, told))
+        controller.commit(run(task, controller.settings, told))

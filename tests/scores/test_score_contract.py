@@ -1,0 +1,130 @@
+"""What every score promises, and how scores are made by name."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from autoadapt import plugins
+from autoadapt.errors import ConfigError
+from autoadapt.scores._compute import compute, make
+from autoadapt.scores.base import RegionStatistics, Score, Statistics
+
+NAMES = plugins.available("scores")
+
+
+def image(seed: int) -> RegionStatistics:
+    random = np.random.default_rng(seed)
+    p = random.dirichlet(np.full(4, 0.3), size=(3, 50))
+    hard = np.stack([np.bincount(region.argmax(1), minlength=4) for region in p]).astype(float)
+    return RegionStatistics(np.full(3, 50.0), p.sum(1), (p * np.log(p)).sum(1), hard)
+
+
+def candidate(order: slice = slice(None)) -> Statistics:
+    random = np.random.default_rng(7)
+    features = [random.normal(size=(24, 6)).astype(np.float32) for _ in "st"]
+    outputs = [random.dirichlet(np.ones(4), size=24).astype(np.float32) for _ in "st"]
+    images = tuple(image(seed) for seed in range(5))[order]
+    return Statistics(images, *features, *outputs, {"macs": 3e9, "params": 2e6})
+
+
+def test_all_scores_are_listed_and_nothing_else() -> None:
+    assert NAMES == [
+        "div",
+        "entropy",
+        "im",
+        "jsd",
+        "macs",
+        "mmd",
+        "params",
+        "reent",
+        "regent",
+        "regim",
+        "rsi",
+        "softmax_corr",
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_a_frozen_dataclass_that_explains_itself(name: str) -> None:
+    score = make(name, {})
+
+    assert isinstance(score, Score)
+    assert dataclasses.is_dataclass(score)
+    assert type(score).summary
+    assert "smaller is" in (type(score).__doc__ or "").lower()
+    assert score == make(name, {})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_finite_repeatable_and_blind_to_the_order_of_images(name: str) -> None:
+    score = make(name, {})
+    value = score(candidate())
+
+    assert np.isfinite(value)
+    assert score(candidate()) == value
+    assert score(candidate(slice(None, None, -1))) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("macs", "params", "mmd")])
+def test_a_collapsed_network_still_has_a_score(name: str) -> None:
+    p = np.zeros((3, 4))
+    p[:, 2] = 50.0
+    collapsed = RegionStatistics(np.full(3, 50.0), p, np.zeros((3, 4)), p)
+    outputs = np.eye(4, dtype=np.float32)[np.full(24, 2)]
+    full = candidate()
+    values, errors = compute(
+        {name: make(name, {})},
+        dataclasses.replace(
+            full, regions=(collapsed,), source_outputs=outputs, target_outputs=outputs
+        ),
+    )
+
+    assert errors == {}
+    assert list(values) == [name]
+
+
+def test_values_and_reasons_are_told_apart() -> None:
+    broken = dataclasses.replace(candidate(), costs={})
+    scores = {name: make(name, {}) for name in ("entropy", "macs", "rsi")}
+
+    values, errors = compute(scores, broken)
+
+    assert sorted(values) == ["entropy", "rsi"]
+    assert list(errors) == ["macs"]
+
+
+def test_other_errors_are_bugs_and_get_through() -> None:
+    class Broken(Score):
+        summary = "fails"
+
+        def __call__(self, statistics: Statistics) -> float:
+            raise KeyError("bug")
+
+    with pytest.raises(KeyError, match="bug"):
+        compute({"broken": Broken()}, candidate())
+
+
+def test_options_reach_the_score() -> None:
+    assert dataclasses.asdict(make("reent", {"variant": "mass", "smallest": 64})) == {
+        "variant": "mass",
+        "reduction": "mean",
+        "smallest": 64,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("rent", {}, "did you mean 'reent'"),
+        ("reent", {"varian": "mass"}, r"no option 'varian', did you mean 'variant'\?.*reduction"),
+        ("entropy", {"smallest": 3}, "its options: none"),
+        ("reent", {"variant": "best"}, "variant: Input should be .*'flip'.*found 'best'"),
+        ("reent", {"smallest": 1}, "smallest: .*greater than or equal to 2, found 1"),
+        ("mmd", {"kernels": 4}, "expected an odd number, found 4"),
+        ("mmd", {"bandwidth": 0}, "bandwidth: .*greater than 0"),
+    ],
+)
+def test_wrong_names_and_options(name: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make(name, options)
