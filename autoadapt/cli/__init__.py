@@ -216,7 +216,8 @@ def main(arguments: list[str] | None = None) -> Any:
         return app(arguments)
     except AutoAdaptError as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command continues where it stopped", file=sys.stderr)
-        raise SystemExit(130) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+    raise SystemExit(2)

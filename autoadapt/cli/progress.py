@@ -75,11 +75,12 @@ class Bars(Watcher):
 
 @contextlib.contextmanager
 def watching() -> Iterator[Watcher]:
-    """Show progress while the block runs."""
+    """Show progress while the block runs; say what Ctrl-C leaves behind."""
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Lines()
-        return
-    bars = Bars(console)
-    with bars.bars:
-        yield bars
+    bars = Bars(console) if console.is_terminal else None
+    try:
+        with bars.bars if bars else contextlib.nullcontext():
+            yield bars or Lines()
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command continues where it stopped")
+        raise

@@ -6,6 +6,7 @@ package these are plain dataclasses.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -132,17 +133,23 @@ class PluginSettings(Strict):
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def nest_options(raw: Any) -> Any:
-    """Turn the short forms of a plug-in in a file into ``name`` and ``options``."""
+def nest_options(raw: Any, default: str) -> Any:
+    """Turn the short forms of a plug-in in a file into ``name`` and ``options``.
+
+    Options without a name are options of the default.
+    """
     if isinstance(raw, str):
         return {"name": raw}
     if isinstance(raw, dict) and "options" not in raw:
         options = {key: value for key, value in raw.items() if key != "name"}
-        return {key: raw[key] for key in ("name",) if key in raw} | {"options": options}
+        return {"name": raw.get("name", default), "options": options}
     return raw
 
 
-Plugin = Annotated[PluginSettings, BeforeValidator(nest_options)]
+StrategyChoice = Annotated[
+    PluginSettings, BeforeValidator(partial(nest_options, default="evolution"))
+]
+MethodChoice = Annotated[PluginSettings, BeforeValidator(partial(nest_options, default="advent"))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,8 +269,8 @@ class SearchSettings(Strict):
 
     space: str
     trials: Positive
-    strategy: Plugin = field(default_factory=lambda: PluginSettings(name="evolution"))
-    method: Plugin = field(default_factory=lambda: PluginSettings(name="advent"))
+    strategy: StrategyChoice = field(default_factory=lambda: PluginSettings(name="evolution"))
+    method: MethodChoice = field(default_factory=lambda: PluginSettings(name="advent"))
     training: TrainingSettings
     limits: dict[str, tuple[NotNegative, Above0]] = field(
         default_factory=dict
@@ -280,7 +287,7 @@ class AdaptSettings(Strict):
         seeds: Each is trained once per seed; results are reported as mean and spread.
     """
 
-    method: Plugin = field(default_factory=lambda: PluginSettings(name="advent"))
+    method: MethodChoice = field(default_factory=lambda: PluginSettings(name="advent"))
     training: TrainingSettings
     source_only: bool = True
     hand_crafted: bool = True

@@ -129,8 +129,8 @@ def compact(labels: NDArray[Any]) -> Labels:
 def merge_small(labels: Labels, smallest: int) -> Labels:
     """Merge regions of fewer pixels into the neighbour that shares the longest border.
 
-    The smallest region goes first; of equal ones the first by number, of equal borders the
-    neighbour that comes first. A merged region may still be too small and is merged on.
+    The smallest region goes first, of equal ones the first by number. Of equal borders the smaller
+    neighbour inherits, then the first by number, so that sizes stay even. A merged region may still be too small and is merged on.
 
     Args:
         labels: (H, W) numbers from 0 without gaps.
@@ -150,7 +150,7 @@ def merge_small(labels: Labels, smallest: int) -> Labels:
             return compact(owner[labels])
         gone = int(small[np.argmin(areas[small])])
         neighbours = borders.pop(gone)
-        heir = max(neighbours, key=lambda region: (neighbours[region], -region))
+        heir = max(neighbours, key=lambda region: (neighbours[region], -areas[region], -region))
         areas[heir] += areas[gone]
         areas[gone] = 0
         owner[owner == gone] = heir

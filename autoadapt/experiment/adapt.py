@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 
+from autoadapt.config.load import to_plain
 from autoadapt.config.settings import AdaptSettings, ExperimentSettings, PluginSettings
 from autoadapt.data.images import LabelledImages
+from autoadapt.errors import RunError
 from autoadapt.experiment.evaluate import Evaluation, evaluate
-from autoadapt.experiment.run_folder import RunFolder
+from autoadapt.experiment.run_folder import RunFolder, differences
 from autoadapt.experiment.trial import domains_of, pick_device, train
 from autoadapt.files import waiting_lock, write_json
 from autoadapt.seeding import derive
@@ -66,9 +68,14 @@ def adapt_fully(
     seed: int,
     on_progress: Callable[[str, Progress], None] | None = None,
 ) -> Path:
-    """Train one contender with one seed, or continue it, and return its model file."""
+    """Train one contender with one seed, or continue it, and return its model file.
+
+    Raises:
+        RunError: The folder holds the same contender trained in another way.
+    """
     model = folder / "model.pt"
     with waiting_lock(folder / "lock"):
+        check_same_training(contender, adapt, folder)
         if model.exists():
             return model
         if settings.threads:
@@ -89,6 +96,25 @@ def adapt_fully(
         )
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     return model
+
+
+def check_same_training(contender: Contender, adapt: AdaptSettings, folder: Path) -> None:
+    """Write down how a contender is trained, or compare with what was written.
+
+    Raises:
+        RunError: It was trained with other options or another budget.
+    """
+    path = folder / "training.json"
+    plain = to_plain({"method": contender.method, "training": adapt.training})
+    now = json.loads(json.dumps({"id": contender.architecture.id, **plain}))
+    if not path.exists():
+        write_json(path, now)
+    elif (before := json.loads(path.read_text())) != now:
+        changed = "\n  ".join(differences(before, now))
+        raise RunError(
+            f"{folder} holds this contender trained in another way:\n  {changed}\n"
+            "move the folder away, or adapt with the settings it has"
+        )
 
 
 def evaluation_of(

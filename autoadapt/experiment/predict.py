@@ -92,7 +92,8 @@ def label_map(model: Model, image: Image.Image) -> NDArray[np.uint8]:
     """Return the class indices of one image at its own size, (H, W)."""
     height, width = model.card.size
     resized = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
-    return model.predict(resized[None], (image.height, image.width))[0]
+    labels: NDArray[np.uint8] = model.predict(resized[None], (image.height, image.width))[0]
+    return labels
 
 
 def save_png(path: Path, pixels: NDArray[np.uint8], table: ClassTable | None = None) -> None:

@@ -115,7 +115,8 @@ class Picked:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> NDArray[np.uint8]:
-        return self.images.images([self.indices[position]])[0]
+        image: NDArray[np.uint8] = self.images.images([self.indices[position]])[0]
+        return image
 
     def batches(self, size: int, normalisation: Normalisation) -> Iterator[Tensor]:
         """Yield normalised batches, (n, 3, H, W), in order."""

@@ -23,8 +23,10 @@ from torch import Tensor
 
 from autoadapt.scores.base import RegionStatistics
 
-STRIP = 256
-"""Columns at a time: the accumulators of a strip and 19 classes just fill a first-level cache."""
+STRIP = 512
+"""Columns at a time: the scratch space of 19 classes stays in a second-level cache."""
+GLANCE = 32
+"""Columns that are looked at together for a change of region."""
 PADDING = 16
 """Extra floats per row of scratch space: rows a power of two apart would share cache sets."""
 PIXELS_PER_THREAD = 16384
@@ -135,36 +137,33 @@ def _accumulate(
 
 
 @_compiled
-def _hand_over(columns: Any, start: int, stop: int, table: Any) -> None:
-    """Add the accumulators of some columns to one region's table, (2, C), and clear them."""
-    if start < 0:
+def _hand_over(columns: Any, j: int, table: Any) -> None:
+    """Add the accumulators of one column to the table of a region, (2, C), and clear them."""
+    if j < 0:
         return
-    for k in range(2):
-        for c in range(columns.shape[1]):
-            total = 0.0
-            for j in range(start, stop):
-                total += columns[k, c, j]
-                columns[k, c, j] = np.float32(0.0)
-            table[k, c] += total
+    for c in range(columns.shape[1]):
+        table[0, c] += columns[0, c, j]
+        table[1, c] += columns[1, c, j]
+        columns[0, c, j] = np.float32(0.0)
+        columns[1, c, j] = np.float32(0.0)
 
 
 @_compiled
 def _leave(row: int, labels: Any, current: Any, since: Any, columns: Any, tables: Any) -> None:
-    """Hand over the columns whose region is another one in this row."""
-    width = labels.size
-    j = 0
-    while j < width:
-        region = current[j]
-        if labels[j] == region:
-            j += 1
+    """Hand over the columns whose region is another one in this row; few are."""
+    for start in range(0, labels.size, GLANCE):
+        stop = min(start + GLANCE, labels.size)
+        changed = 0
+        for j in range(start, stop):
+            changed |= labels[j] ^ current[j]
+        if changed == 0:
             continue
-        start = j
-        while j < width and current[j] == region and labels[j] != region:
-            tables[0][region] += row - since[j]
-            current[j] = labels[j]
-            since[j] = row
-            j += 1
-        _hand_over(columns, start, j, tables[1][region])
+        for j in range(start, stop):
+            if labels[j] != current[j]:
+                tables[0][current[j]] += row - since[j]
+                _hand_over(columns, j, tables[1][current[j]])
+                current[j] = labels[j]
+                since[j] = row
 
 
 @_compiled

@@ -42,6 +42,8 @@ def kept(image: RegionStatistics, smallest: int) -> RegionStatistics:
         ValueError: None is left.
     """
     large = image.areas >= smallest
+    if large.all():
+        return image
     if not large.any():
         raise ValueError(f"a target image has no region of {smallest} pixels or more")
     return RegionStatistics(
@@ -75,8 +77,7 @@ def region_entropy(regions: Regions, weighting: str, smallest: int) -> float:
     large = [kept(image, smallest) for image in regions]
     areas = np.concatenate([image.areas for image in large])
     values = np.concatenate([entropy(image.p_sum / image.areas[:, None]) for image in large])
-    weights = areas if weighting == "area" else np.ones_like(areas)
-    return float(np.average(values, weights=weights)) / scale
+    return weighted_mean(values, areas, weighting) / scale
 
 
 def disagreement(regions: Regions, weighting: str, smallest: int) -> float:
@@ -88,8 +89,14 @@ def disagreement(regions: Regions, weighting: str, smallest: int) -> float:
     large = [kept(image, smallest) for image in regions]
     areas = np.concatenate([image.areas for image in large])
     values = np.concatenate([divergence(image) for image in large])
-    weights = areas if weighting == "area" else np.ones_like(areas)
-    return float(np.average(values, weights=weights)) / scale
+    return weighted_mean(values, areas, weighting) / scale
+
+
+def weighted_mean(values: Float, areas: Float, weighting: str) -> float:
+    """Return the mean over regions, (R,), weighted by ``area`` or by nothing (``region``)."""
+    if weighting == "region":
+        return float(values.mean())
+    return float(values @ areas / areas.sum())
 
 
 def divergence(image: RegionStatistics) -> Float:

@@ -24,7 +24,8 @@ def picture(seed: int, height: int = 72, width: int = 110) -> Image:
     noise = np.random.default_rng(seed).normal(size=(height, width, 3))
     smooth = gaussian_filter(noise, (6, 6, 0)) * 900
     smooth[:, width // 2 :] += 80
-    return np.clip(smooth + 90, 0, 255).astype(np.uint8)
+    image: Image = np.clip(smooth + 90, 0, 255).astype(np.uint8)
+    return image
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -19,6 +19,11 @@ def test_each_epoch_shows_each_image_once_across_batch_borders(batch_size: int, 
         assert sorted(shown[start : start + n]) == list(range(n))
 
 
+def test_each_epoch_has_an_order_of_its_own() -> None:
+    first, second = (batch_indices(1, "t", step, batch_size=20, n=20) for step in (0, 1))
+    assert first != second
+
+
 def test_a_batch_depends_on_nothing_but_seed_purpose_and_step() -> None:
     forwards = [batch_indices(3, "source", step, batch_size=4, n=10) for step in range(30)]
     epoch_order.cache_clear()

@@ -93,6 +93,8 @@ def test_everything_wrong_is_reported_at_once(counted: DataSettings) -> None:
     assert [name for name, _ in first.broken] == ["train/s2", "train/s3"]
     assert "40x25" in first.broken[1][1]
     assert first.sizes == {(24, 40): 4}
+    # s0, s1 and s4 count: 950 + 955 road, 960 void; undeclared ids are neither
+    assert first.void == pytest.approx(960 / (950 + 955 + 960))
     assert target.broken == (("train/t1", "image: the file is empty"),)
     assert evaluation.sound
 

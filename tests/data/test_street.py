@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from autoadapt.data.street import CLASSES, render
+from autoadapt.data.street import CLASSES, describe, render
 
 SIZE = (120, 160)
 COUNT = 50
@@ -55,19 +55,21 @@ def test_classes_are_those_of_camvid_in_its_order() -> None:
     )
 
 
+# The first 40 hexadecimal digits of SHA-256.
 PINNED = {
-    ("game", 0, 0, (120, 160)): "8ac71adf16f4fb7cdccab696bce02f1aeee54b42fdfb314ed023cb6858aadf66",
-    ("camera", 0, 0, (120, 160)): "5a5caceb41ae0937e31e5892d15393b0528a3b76f0a529d51fb20e2863db5e6c",
-    ("game", 7, 123, (96, 200)): "eb07faaff8a6e68fc7dc398cf093462876dd0c2e41b8c89afb37ae93c71960c5",
-    ("camera", 7, 123, (96, 200)): "d60c66ccb7930825523fd9434ef21665ca4315ebb084859e31596d9f7b5ac6d9",
-    ("camera", 3, 4, (301, 270)): "612573216e5db0c1684437f34741e19805fb5de490d6753bb31a07f4458dfc75",
+    ("game", 0, 0, (120, 160)): "33a963eaa444b7d07a0a1f4cd433c958611768ea",
+    ("camera", 0, 0, (120, 160)): "eeb9ce303268cb6da536282431ccbdb00c9567fe",
+    ("game", 7, 123, (96, 200)): "9e057b8d964fae9774c33cac5aecd28416178234",
+    ("camera", 7, 123, (96, 200)): "8a9296d249549d36cc25243e5b238d96e737e860",
+    ("camera", 3, 4, (301, 270)): "9c26fd2aa79c4829f49683be56b1fc7162e61c94",
 }
 
 
 @pytest.mark.parametrize("key", PINNED, ids=str)
 def test_bytes_are_the_same_on_every_machine(key: tuple[str, int, int, tuple[int, int]]) -> None:
     image, label = render(*key)
-    assert hashlib.sha256(image.tobytes() + label.tobytes()).hexdigest() == PINNED[key]
+    digest = hashlib.sha256(image.tobytes() + label.tobytes()).hexdigest()
+    assert digest[:40] == PINNED[key]
 
 
 def test_earlier_renders_leave_no_trace() -> None:
@@ -141,12 +143,11 @@ def test_the_styles_look_different(rendered: dict[str, Rendered]) -> None:
     assert flicker(camera) > 1.3 * flicker(game)
 
 
-def test_scenes_of_the_two_styles_are_unrelated(rendered: dict[str, Rendered]) -> None:
-    game, camera = rendered["game"].labels, rendered["camera"].labels
-    # Labels of the same index agree as often as those of different indices.
-    same = (game == camera).mean()
-    other = np.mean([(game == np.roll(camera, shift, axis=0)).mean() for shift in (1, 7, 20)])
-    assert abs(same - other) < 0.03
+def test_scenes_of_the_two_styles_are_unrelated() -> None:
+    # The width of the road is the first draw: shared randomness would correlate it perfectly.
+    # The standard deviation of the correlation of 200 unrelated pairs is 0.07.
+    widths = [[describe(style, 0, i).street.kerb for i in range(200)] for style in STYLE_NAMES]
+    assert abs(np.asarray(np.corrcoef(widths))[0, 1]) < 0.3
 
 
 @pytest.mark.parametrize("style", STYLE_NAMES)

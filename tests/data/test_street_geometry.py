@@ -5,15 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from autoadapt.data.street import describe
 from autoadapt.data.street.canvas import Canvas, Frame, Sprite, skin
-from autoadapt.data.street.dice import Dice
 from autoadapt.data.street.labels import CAR, FENCE, POLE, SIGN, SKY
-from autoadapt.data.street.scene import draw_scene
 from autoadapt.data.street.shade import house_shade
 from autoadapt.data.street.styles import STYLES
 from autoadapt.data.street.things import Car, Light, Scene
 from autoadapt.data.street.view import View
-from autoadapt.seeding import generator
 
 GREY = (0.5, 0.5, 0.5)
 WHITE = (1.0, 1.0, 1.0)
@@ -24,7 +22,7 @@ FULL = Sprite(np.ones((4, 6), dtype=np.intp), np.ones((4, 6)))
 
 def scene(style: str, index: int) -> Scene:
     """Return the scene behind an image."""
-    return draw_scene(STYLES[style], Dice(generator(11, "street", style, index)))
+    return describe(style, 11, index)
 
 
 def canvas() -> Canvas:

@@ -1,6 +1,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,9 +131,10 @@ def test_no_augmentation_is_normalisation_alone() -> None:
     assert torch.equal(x, normalise(coordinates(), "caffe_bgr"))
 
 
-def test_a_step_is_repeatable_and_seed_purpose_and_step_matter() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (5, 12, 17, 3), np.uint8)
-    settings = replace(PLAIN, flip=True, jitter=0.4, crop=(5, 8))
+@pytest.mark.parametrize("change", [{"flip": True}, {"jitter": 0.4}, {"crop": (5, 8)}])
+def test_a_step_is_repeatable_and_seed_purpose_and_step_matter(change: dict[str, Any]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (30, 12, 17, 3), np.uint8)
+    settings = replace(PLAIN, **change)
     first = Transform(settings, 1).images(images, "source", 7)
     assert torch.equal(first, Transform(settings, 1).images(images, "source", 7))
     for seed, purpose, step in [(2, "source", 7), (1, "target", 7), (1, "source", 8)]:

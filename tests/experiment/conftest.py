@@ -1,5 +1,7 @@
-"""A search whose trials cost nothing: stand-ins for settings, costs and ``run_trial``."""
+"""A whole experiment small enough for a test, and one whose trials are stand-ins."""
 
+import functools
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,41 @@ from autoadapt.experiment.controller import Controller
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import Task, record_of
 from autoadapt.records import Record
-from autoadapt.space.architecture import Architecture
+from autoadapt.space import Architecture, SearchSpace, load
+
+SMALL = """\
+name: small
+seed: 3
+threads: 1
+data:
+  size: [32, 48]
+  source: {kind: procedural, style: game, count: 6, seed: 1}
+  target: {kind: procedural, style: camera, count: 5, seed: 2}
+  evaluation: {kind: procedural, style: camera, count: 4, seed: 3}
+search:
+  space: deeplab_tiny
+  trials: 4
+  limits: {macs: [1.0e+8, 1.6e+8]}
+  strategy: {name: evolution, population: 2, sample: 1}
+  method: {name: advent, discriminator_width: 4}
+  training: {steps: 3, batch_size: 2, optimizer: adamw, learning_rate: 1.0e-3, checkpoint_every: 1}
+scoring: {images: 4, scores: [entropy]}
+objective: {calibration: 2}
+adapt:
+  method: {name: advent, discriminator_width: 4}
+  training: {steps: 2, batch_size: 2}
+evaluation: {samples: 2}
+"""
+
+
+@pytest.fixture(scope="session")
+def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A config file of a search that takes seconds; the cache lies beside it."""
+    folder = tmp_path_factory.mktemp("small")
+    path = folder / "small.yaml"
+    cache = f"data:\n  cache: {folder / 'cache'}\n"
+    path.write_text(SMALL.replace("data:\n", cache, 1))
+    return path
 
 
 def plain_settings() -> dict[str, Any]:
@@ -40,14 +76,25 @@ def merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return base
 
 
+@functools.cache
+def settings_from(text: str) -> ExperimentSettings:
+    return from_plain(json.loads(text))
+
+
 @pytest.fixture(scope="session")
 def settings_with() -> Callable[..., ExperimentSettings]:
     """Make settings, with changes such as ``{"search.trials": 3}``."""
 
     def make(changes: Mapping[str, Any] | None = None) -> ExperimentSettings:
-        return from_plain(merged(plain_settings(), changes or {}))
+        return settings_from(json.dumps(merged(plain_settings(), changes or {})))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_space() -> SearchSpace:
+    """The space of the settings, read once."""
+    return load("deeplab_tiny")
 
 
 @pytest.fixture(scope="session")
@@ -75,8 +122,12 @@ def stand_in() -> Callable[..., Record]:
 def controller_in(
     settings_with: Callable[..., ExperimentSettings],
     cheap_costs: Callable[[Architecture], dict[str, float]],
+    tiny_space: SearchSpace,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Controller]:
-    """Make the controller of a new or an existing folder."""
+    """Make the controller of a new or an existing folder, with stand-ins for what is slow."""
+    monkeypatch.setattr("autoadapt.experiment.controller.load", lambda name: tiny_space)
+    monkeypatch.setattr("autoadapt.experiment.run_folder.environment", dict)
 
     def make(path: Path, changes: Mapping[str, Any] | None = None, **known: Any) -> Controller:
         settings = settings_with(changes)

@@ -52,8 +52,8 @@ def images(count: int, seed: int) -> Tensor:
 
 def sample(source: Tensor, target: Tensor, batch: int = 2) -> Sample:
     return Sample(
-        source=source.split(batch),
-        target=target.split(batch),
+        source=[source[i : i + batch] for i in range(0, len(source), batch)],
+        target=[target[i : i + batch] for i in range(0, len(target), batch)],
         regions=Bands(len(target)),
         pixels_per_image=5,
         seed=3,

@@ -69,7 +69,8 @@ FOUR_AND_TWO = [[0, 0, 1], [0, 0, 1]]
 
 
 def one_hot(labels: list[list[int]]) -> NDArray[np.float64]:
-    return np.eye(3)[np.array(labels)].transpose(2, 0, 1)
+    p: NDArray[np.float64] = np.eye(3)[np.array(labels)].transpose(2, 0, 1)
+    return p
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from autoadapt import plugins
 from autoadapt.errors import ConfigError
 from autoadapt.scores._compute import compute, make
 from autoadapt.scores.base import RegionStatistics, Score, Statistics
+from autoadapt.scores.reent import Reent
 
 NAMES = plugins.available("scores")
 
@@ -22,10 +23,14 @@ def image(seed: int) -> RegionStatistics:
 
 def candidate(order: slice = slice(None)) -> Statistics:
     random = np.random.default_rng(7)
-    features = [random.normal(size=(24, 6)).astype(np.float32) for _ in "st"]
-    outputs = [random.dirichlet(np.ones(4), size=24).astype(np.float32) for _ in "st"]
-    images = tuple(image(seed) for seed in range(5))[order]
-    return Statistics(images, *features, *outputs, {"macs": 3e9, "params": 2e6})
+    return Statistics(
+        regions=tuple(image(seed) for seed in range(5))[order],
+        source_features=random.normal(size=(24, 6)).astype(np.float32),
+        target_features=random.normal(size=(24, 6)).astype(np.float32),
+        source_outputs=random.dirichlet(np.ones(4), size=24).astype(np.float32),
+        target_outputs=random.dirichlet(np.ones(4), size=24).astype(np.float32),
+        costs={"macs": 3e9, "params": 2e6},
+    )
 
 
 def test_all_scores_are_listed_and_nothing_else() -> None:
@@ -106,11 +111,7 @@ def test_other_errors_are_bugs_and_get_through() -> None:
 
 
 def test_options_reach_the_score() -> None:
-    assert dataclasses.asdict(make("reent", {"variant": "mass", "smallest": 64})) == {
-        "variant": "mass",
-        "reduction": "mean",
-        "smallest": 64,
-    }
+    assert make("reent", {"variant": "mass", "smallest": 64}) == Reent("mass", "mean", 64)
 
 
 @pytest.mark.parametrize(

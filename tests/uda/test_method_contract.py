@@ -1,7 +1,6 @@
 """What every adaptation method must do; a new file in ``uda`` is tested from its first day."""
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ SETTINGS = TrainingSettings(steps=6, learning_rate=0.01, checkpoint_every=1)
 every_method = pytest.mark.parametrize("name", available("uda"))
 
 
-class StopHere(Exception):
+class CrashError(Exception):
     """Stands for a crash."""
 
 
@@ -141,11 +140,9 @@ def test_it_works_with_one_image_per_step(
 
 
 @every_method
-@pytest.mark.parametrize("crash", range(6))
 @pytest.mark.parametrize("every", [1, 4])
 def test_resumed_training_equals_undisturbed_training(
     name: str,
-    crash: int,
     every: int,
     tiny_architecture: Architecture,
     toy_data: TrainingData,
@@ -156,16 +153,19 @@ def test_resumed_training_equals_undisturbed_training(
 
     def run(folder: Path, method: Method) -> Fitted:
         fresh = build(tiny_architecture, 4, seed=5)
-        return train(method, fresh, toy_data, settings, folder=tmp_path / folder)
+        return train(method, fresh, toy_data, settings, folder=folder)
 
-    run(Path("whole"), new(name, warm_up=0.3))
-    with pytest.raises(StopHere):
-        run(Path("halves"), crashing(new(name, warm_up=0.3), crash))
-    torch.rand(3)  # whatever happens in between
-    run(Path("halves"), new(name, warm_up=0.3))
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
-    check_same(read_checkpoint(whole / "checkpoint.pt"), read_checkpoint(halves / "checkpoint.pt"))
-    assert (whole / "steps.jsonl").read_text() == (halves / "steps.jsonl").read_text()
+    run(tmp_path / "whole", new(name, warm_up=0.3))
+    whole = read_checkpoint(tmp_path / "whole" / "checkpoint.pt")
+    lines = (tmp_path / "whole" / "steps.jsonl").read_text()
+    for crash in range(6) if every == 1 else (2, 5):
+        folder = tmp_path / f"halves{crash}"
+        with pytest.raises(CrashError):
+            run(folder, crashing(new(name, warm_up=0.3), crash))
+        torch.rand(3)  # whatever happens in between
+        run(folder, new(name, warm_up=0.3))
+        check_same(whole, read_checkpoint(folder / "checkpoint.pt"), f"crash {crash}")
+        assert (folder / "steps.jsonl").read_text() == lines
 
 
 def crashing(method: Method, crash: int) -> Method:
@@ -174,7 +174,7 @@ def crashing(method: Method, crash: int) -> Method:
 
     def train_step(context: Context, phase: Phase, batch: StepBatch) -> dict[str, Tensor]:
         if context.step == crash:
-            raise StopHere
+            raise CrashError
         return step(context, phase, batch)
 
     method.train_step = train_step  # type: ignore[method-assign]
@@ -254,7 +254,11 @@ def test_accumulated_gradients_are_the_mean_over_micro_batches(
     view = by_hand.method.view(context, toy_data, phase)
     for number in range(2):
         by_hand.method.train_step(context, phase, by_hand.method.draw(view, number))
-    pairs = list(itertools.chain(*map(gradient_pairs, modules_of(accumulated), modules_of(by_hand))))
+    pairs = [
+        pair
+        for module, twin in zip(modules_of(accumulated), modules_of(by_hand), strict=True)
+        for pair in gradient_pairs(module, twin)
+    ]
     assert len(pairs) > 20
     for ours, summed in pairs:
         torch.testing.assert_close(ours, summed / 2, rtol=1e-6, atol=1e-10)

@@ -148,9 +148,7 @@ def test_two_official_steps_of_advent(
     fitted = replay(method, case, toy_data, tmp_path)
     weighted = steps_of(tmp_path, "source_aux", "source", "fool_aux", "fool_main")
     weights = [method.aux_source_weight, 1.0, method.aux_weight, method.main_weight]
-    np.testing.assert_allclose(
-        weighted / weights, case["out_losses"][:, :4], rtol=1e-4, atol=1e-6
-    )
+    np.testing.assert_allclose(weighted / weights, case["out_losses"][:, :4], rtol=1e-4, atol=1e-6)
     # Per step: main and aux are fooled, then main and aux judge source and target maps.
     judged = np.array(method.judged).reshape(2, 6)
     half_on_target = judged[:, [5, 3]] / 2

@@ -41,11 +41,23 @@ from autoadapt.data.street.labels import CLASSES
 from autoadapt.data.street.scene import draw_scene
 from autoadapt.data.street.shade import house_shade
 from autoadapt.data.street.styles import STYLES
+from autoadapt.data.street.things import Scene
 from autoadapt.seeding import generator
 
-__all__ = ["CLASSES", "render"]
+__all__ = ["CLASSES", "describe", "render"]
 
 SMALLEST_SIDE = 16
+
+
+def describe(style: str, seed: int, index: int) -> Scene:
+    """Return what stands where in the scene that ``render`` shows for the same arguments.
+
+    Raises:
+        ValueError: The style is unknown.
+    """
+    if style not in STYLES:
+        raise ValueError(f"style is {style!r}, expected one of {', '.join(STYLES)}")
+    return draw_scene(STYLES[style], Dice(generator(seed, "street", style, index)))
 
 
 def render(
@@ -69,15 +81,13 @@ def render(
     Raises:
         ValueError: The style is unknown or the size too small.
     """
-    if style not in STYLES:
-        raise ValueError(f"style is {style!r}, expected one of {', '.join(STYLES)}")
     if min(size) < SMALLEST_SIDE:
         raise ValueError(f"size is {size}, expected height and width >= {SMALLEST_SIDE}")
-    look = STYLES[style]
-    scene = draw_scene(look, Dice(generator(seed, "street", style, index)))
+    scene = describe(style, seed, index)
     canvas = Canvas(scene.view.fit(size), scene.light)
     shade = house_shade(scene.houses, scene.light)
     backdrop.paint(canvas, scene, shade)
     props.paint(canvas, scene, shade)
-    image = lens.expose(canvas, look.lens, Dice(generator(seed, "street", style, index, "lens")))
+    dice = Dice(generator(seed, "street", style, index, "lens"))
+    image = lens.expose(canvas, STYLES[style].lens, dice)
     return image, canvas.label

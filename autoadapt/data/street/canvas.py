@@ -55,21 +55,22 @@ class Frame:
 
 @dataclass(frozen=True)
 class Skin:
-    """Colour and class of each part; entry 0 is unused.
+    """Colour of each part, and the class of all.
 
     Attributes:
-        colours: Linear light, (3, parts).
-        labels: Class indices, (parts,).
+        colours: Linear light, (3, parts); entry 0 is unused.
+        label: Class index.
     """
 
     colours: Floats
-    labels: NDArray[np.uint8]
+    label: int
 
 
 def skin(light: Rgb, label: int, *colours: Rgb) -> Skin:
     """Return the skin of parts 1, 2, ... with these colours under this light, all of one class."""
-    table = np.array(((0.0, 0.0, 0.0), *colours)) * np.array(light)
-    return Skin(table.T.copy(), np.full(len(table), label, dtype=np.uint8))
+    # Channel by channel in plain Python: for so few numbers NumPy would cost more.
+    lit = [[0.0, *[colour[channel] * light[channel] for colour in colours]] for channel in range(3)]
+    return Skin(np.array(lit), label)
 
 
 class Canvas:
@@ -170,21 +171,23 @@ class Canvas:
         light = look.colours.take(parts, axis=1)
         light *= sprite.shade.take(cells)
         np.copyto(self.image[(slice(None), *box)], light, where=seen)
-        np.copyto(self.label[box], look.labels.take(parts), where=seen)
+        np.copyto(self.label[box], np.uint8(look.label), where=seen)
         np.copyto(behind, depth, where=seen)
 
     def _columns(self, frame: Frame) -> slice:
         """Return the columns whose centres lie in a frame; empty before the nearest depth."""
         if frame.depth < NEAREST:
             return slice(0, 0)
-        first = ceil(self.camera.column(frame.left, frame.depth) - 0.5)
-        last = ceil(self.camera.column(frame.right, frame.depth) - 0.5)
-        return slice(max(first, 0), min(last, self.camera.width))
+        camera, scale = self.camera, self.camera.focal / frame.depth
+        first = ceil(camera.middle + scale * (frame.left - camera.x) - 0.5)
+        last = ceil(camera.middle + scale * (frame.right - camera.x) - 0.5)
+        return slice(max(first, 0), min(last, camera.width))
 
     def _rows(self, frame: Frame) -> slice:
-        first = ceil(self.camera.row(frame.top, frame.depth) - 0.5)
-        last = ceil(self.camera.row(frame.bottom, frame.depth) - 0.5)
-        return slice(max(first, 0), min(last, self.camera.height))
+        camera, scale = self.camera, self.camera.focal / frame.depth
+        first = ceil(camera.horizon - scale * (frame.top - camera.eye) - 0.5)
+        last = ceil(camera.horizon - scale * (frame.bottom - camera.eye) - 0.5)
+        return slice(max(first, 0), min(last, camera.height))
 
     def _along_box(self, aside: float, extent: Span, top: float) -> tuple[slice, slice] | None:
         camera = self.camera

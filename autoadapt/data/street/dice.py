@@ -1,6 +1,7 @@
 """Random draws made only of raw uniforms, so that a scene never changes with NumPy's version."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain, count
 from typing import TypeVar
 
 import numpy as np
@@ -10,18 +11,16 @@ Range = tuple[float, float]
 
 
 class Dice:
-    """Draws from one generator, one uniform each."""
+    """Draws from one generator, one uniform each.
+
+    Attributes:
+        unit: Returns a uniform number of ``[0, 1)``.
+    """
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self._drawn: list[float] = []
-
-    def unit(self) -> float:
-        """Return a uniform number of [0, 1)."""
-        # A block at once is ten times cheaper than single calls, and the same stream.
-        if not self._drawn:
-            self._drawn = self._rng.random(256).tolist()[::-1]
-        return self._drawn.pop()
+        # Blocks are the same stream as single draws, at a tenth of their cost.
+        blocks = (rng.random(256).tolist() for _ in count())
+        self.unit: Callable[[], float] = chain.from_iterable(blocks).__next__
 
     def between(self, span: Range) -> float:
         """Return a uniform number of ``[low, high)``."""

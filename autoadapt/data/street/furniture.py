@@ -12,6 +12,9 @@ from autoadapt.data.street.style import Colour
 from autoadapt.data.street.things import Fence, Lamp, Rgb, Sign, Tree, linear
 from autoadapt.data.street.view import Floats
 
+DETAILS_UNTIL = 26.0
+"""Depth beyond which a lamp post is just a post with a lamp."""
+
 CROWNS = 6
 """Different crowns of each kind."""
 
@@ -52,9 +55,9 @@ def paint_lamp(canvas: Canvas, lamp: Lamp, light: Rgb) -> None:
     x, depth, tall = lamp.x, lamp.depth, lamp.height
     metal = (lamp.metal[0] * light[0], lamp.metal[1] * light[1], lamp.metal[2] * light[2])
     canvas.fill(Frame(depth, x - 0.085, x + 0.085, 0.0, tall), metal, POLE)
-    canvas.fill(Frame(depth, x - 0.13, x + 0.13, 0.0, 1.1), metal, POLE)
     tip = x + lamp.reach
-    if depth < 30:
+    if depth < DETAILS_UNTIL:
+        canvas.fill(Frame(depth, x - 0.13, x + 0.13, 0.0, 1.1), metal, POLE)
         canvas.fill(Frame(depth, min(x, tip), max(x, tip), tall - 0.05, tall + 0.05), metal, POLE)
     canvas.fill(Frame(depth, tip - 0.3, tip + 0.3, tall - 0.1, tall + 0.1), metal, POLE)
 

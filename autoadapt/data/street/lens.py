@@ -126,7 +126,7 @@ def _grain(shape: tuple[int, ...], dice: Dice) -> Pixels:
     side = table.shape[1]
     if max(shape) > side // 2:
         repeats = max(shape) // side + 2
-        table = np.tile(table, (1, repeats, repeats))
+        table = noise.tiled_grain(repeats)
     row = int(dice.unit() * (side if table.shape[1] > side else side - shape[1]))
     column = int(dice.unit() * (side if table.shape[1] > side else side - shape[2]))
     return table[:, row : row + shape[1], column : column + shape[2]]

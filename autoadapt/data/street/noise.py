@@ -54,6 +54,12 @@ def grain() -> NDArray[np.float32]:
     return np.asarray(total, dtype=np.float32)
 
 
+@lru_cache(maxsize=4)
+def tiled_grain(repeats: int) -> NDArray[np.float32]:
+    """Return the grain repeated along rows and columns, for images that its table cannot hold."""
+    return np.tile(grain(), (1, repeats, repeats))
+
+
 @lru_cache(maxsize=1)
 def surface(rough: float, dirt: float) -> Floats:
     """Return the deviation from mean brightness of a rough and stained material, (128, 128).

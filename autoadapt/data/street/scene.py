@@ -22,7 +22,7 @@ from autoadapt.data.street.things import (
 )
 from autoadapt.data.street.view import NEAREST, View
 
-FAR = 48.0
+FAR = 44.0
 """Depth beyond which props are too small to matter."""
 
 SKINS: tuple[Colour, ...] = ((236, 188, 152), (198, 146, 108), (142, 96, 70), (96, 66, 50))

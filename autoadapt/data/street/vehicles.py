@@ -15,6 +15,12 @@ BODY, GLASS, TYRE, LAMP, PLATE, BUMPER = range(1, 7)
 WAIST = 0.58
 """Height of the bonnet; shapes are drawn in car heights, half widths and lengths."""
 
+ONE_PIECE_FROM = 22.0
+"""Depth from which window and body of an end are drawn in one plane."""
+
+CABIN_FOOT = -0.48
+"""Where the drawing of a cabin starts, from 0 at the waist to 1 at the roof."""
+
 AXLES = (0.19, 0.82)
 """Place of the wheels between tail and nose."""
 
@@ -29,11 +35,28 @@ def paint_car(canvas: Canvas, car: Car, light: Rgb) -> None:
     look = _skin(canvas, car, light)
     _paint_flank(canvas, car, look)
     half, waist = car.width / 2, WAIST * car.height
+    if car.depth > ONE_PIECE_FROM:
+        end = Frame(car.depth, car.x - half, car.x + half, 0.0, car.height)
+        canvas.facing(end, _end(car.boxy), look)
+        return
     depth = car.depth + _setback(car)
     cabin = Frame(depth, car.x - half, car.x + half, waist - 0.3, car.height)
     canvas.facing(cabin, _cabin(car.boxy), look)
     body = Frame(car.depth, car.x - half, car.x + half, 0.0, waist)
     canvas.facing(body, _body(), look)
+
+
+@cache
+def _end(boxy: bool) -> Sprite:
+    """Return a whole end in one plane: the window above the body."""
+    upper, lower = _cabin(boxy), _body()
+    above = round((1 - WAIST) / (1 - CABIN_FOOT * (1 - WAIST) - WAIST) * len(upper.parts))
+    below = np.arange(round(above * WAIST / (1 - WAIST))) * len(lower.parts)
+    rows = below // len(below)
+    return Sprite(
+        np.concatenate([upper.parts[:above], lower.parts[rows]]),
+        np.concatenate([upper.shade[:above], lower.shade[rows]]),
+    )
 
 
 def _setback(car: Car) -> float:
@@ -54,7 +77,7 @@ def _paint_flank(canvas: Canvas, car: Car, look: Skin) -> None:
         car.x + inner * car.width / 2,
         (start, end),
         _flank(car.boxy),
-        Skin(look.colours * gain, look.labels),
+        Skin(look.colours * gain, look.label),
         height=car.height,
         period=(start, end) if car.heading == 1 else (end, start),
     )
@@ -104,7 +127,7 @@ def _cabin(boxy: bool) -> Sprite:
         # What lies below the window is flat and mirrors the sky.
         return parts, np.where(y < 0.05, 1.25, 0.8 + 0.3 * y)
 
-    return sprite(draw, (40, 48), (-1.0, 1.0), (-0.48, 1.0))
+    return sprite(draw, (40, 48), (-1.0, 1.0), (CABIN_FOOT, 1.0))
 
 
 @cache

@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
-from ray.exceptions import RayActorError
+from ray import cloudpickle, tune
+from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.search import Searcher
 
 from autoadapt import errors
@@ -53,7 +53,7 @@ SESSIONS = "autoadapt-ray"
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths in a config may be relative
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the newer one prints even when told to be silent
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C stops now instead of when the trials are over
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's snapshots are never read
@@ -151,7 +151,8 @@ class Bridge:
         """Give a trial back whose worker died; a worker that cannot even start is fatal."""
         number = self.numbers.pop(trial_id)
         why = reason_of(error)
-        if not isinstance(error, RayActorError) or error.actor_init_failed:
+        unable = isinstance(error, RayActorError) and error.actor_init_failed
+        if unable or isinstance(error, RayTaskError):
             raise ExecutorError(
                 f"a Ray worker could not start trial {number}: {why}; every machine of the "
                 "cluster needs this version of autoadapt and its packages"
@@ -220,7 +221,7 @@ class Listening(tune.Callback):
         """Hand the trial back."""
         assert self.bridge is not None
         with self.bridge.keeping():
-            self.bridge.lost(trial.trial_id, trial.get_pickled_error())
+            self.bridge.lost(trial.trial_id, error_of(trial))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Stop Tune when an error was kept: what is raised here ends the search."""
@@ -297,6 +298,15 @@ def error_from(fatal: Mapping[str, Any]) -> Exception:
     if isinstance(kind, type) and issubclass(kind, AutoAdaptError):
         return kind(fatal["text"])
     return RuntimeError(f"a bug in a Ray worker:\n{fatal['text']}")
+
+
+def error_of(trial: Any) -> Exception | None:
+    """Return the error of a trial of Tune, which it looks for where only its snapshots put it."""
+    path = trial.pickled_error_file
+    if not path or not Path(path).exists():
+        return None
+    error: Exception = cloudpickle.loads(Path(path).read_bytes())
+    return error
 
 
 def reason_of(error: Exception | None) -> str:

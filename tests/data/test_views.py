@@ -1,0 +1,80 @@
+"""Parts, relabelled and joined sets against the sets they were made of."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoadapt.data.cache import write_rows
+from autoadapt.data.training import TrainingData
+from autoadapt.data.views import joined, relabelled, subset
+
+
+def test_a_part_has_the_chosen_images_and_labels(toy_data: TrainingData) -> None:
+    part = subset(toy_data.source, [4, 1])
+    assert part.ids == ("source4", "source1")
+    assert (part.images([1]) == toy_data.source.images([1])).all()
+    assert (part.labels([0]) == toy_data.source.labels([4])).all()
+    again = subset(part, [1])
+    assert (again.labels([0]) == toy_data.source.labels([1])).all()
+    bare = subset(toy_data.target, [2, 0])
+    assert (bare.ids, bare.origins) == (("target2", "target0"), ("target2", "target0"))
+    assert bare.digests == (toy_data.target.digests[2], toy_data.target.digests[0])
+
+
+@pytest.mark.parametrize("index", [-1, 5])
+def test_a_part_cannot_reach_beyond_the_set(toy_data: TrainingData, index: int) -> None:
+    with pytest.raises(IndexError, match="5 images"):
+        subset(toy_data.source, [0, index])
+
+
+def test_labels_written_are_the_labels_read_in_a_training_batch(
+    toy_data: TrainingData, tmp_path: Path
+) -> None:
+    """Writing class k and reading it back gives k, for all of 0..18 and void."""
+    values = [0, 9, 18]
+    maps = [np.full(toy_data.target.size, value, np.uint8) for value in values]
+    maps[0][0] = np.arange(48) % 19
+    maps[0][1] = 255
+    rows = write_rows(tmp_path / "labels.rows", maps, key="test", shape=toy_data.target.size)
+    pseudo = relabelled(toy_data.target, rows, toy_data.source.classes)
+    assert (pseudo.labels([0, 1, 2]) == np.stack(maps)).all()
+    data = dataclasses.replace(toy_data, further={"pseudo": pseudo}, batch_size=1)
+    seen = {}
+    for step in range(3):
+        batch = data.draw(step).further["pseudo"]
+        seen[batch.ids[0]] = set(batch.labels.flatten().tolist())
+    assert seen == {"target0": {*range(19), 255}, "target1": {9}, "target2": {18}}
+
+
+def test_labels_of_another_number_or_size_are_refused(
+    toy_data: TrainingData, tmp_path: Path
+) -> None:
+    maps = [np.zeros((32, 48), np.uint8)] * 2
+    rows = write_rows(tmp_path / "labels.rows", maps, key="test", shape=(32, 48))
+    with pytest.raises(ValueError, match=r"2 label maps of .* for 3 images"):
+        relabelled(toy_data.target, rows, toy_data.source.classes)
+
+
+def test_joined_sets_stand_one_after_the_other(toy_data: TrainingData, tmp_path: Path) -> None:
+    maps = [np.full((32, 48), value, np.uint8) for value in (1, 2, 3)]
+    rows = write_rows(tmp_path / "labels.rows", maps, key="test", shape=(32, 48))
+    pseudo = relabelled(toy_data.target, rows, toy_data.source.classes)
+    part = subset(toy_data.source, [3, 1])
+    both = joined(part, subset(pseudo, [2, 0]))
+    assert both.ids == ("source3", "source1", "target2", "target0")
+    assert (both.images([3, 0])[0] == toy_data.target.images([0])[0]).all()
+    assert (both.images([3, 0])[1] == toy_data.source.images([3])[0]).all()
+    assert (both.labels([1]) == toy_data.source.labels([1])).all()
+    assert both.labels([2, 3])[:, 0, 0].tolist() == [3, 1]
+    thrice = joined(both, part)
+    assert (thrice.labels([5]) == toy_data.source.labels([1])).all()
+
+
+def test_a_sweep_is_in_order_and_plain(toy_data: TrainingData) -> None:
+    found = list(toy_data.sweep(toy_data.target, 2))
+    assert [(list(indices), batch.ids) for indices, batch in found] == [
+        ([0, 1], ("target0", "target1")),
+        ([2], ("target2",)),
+    ]
