@@ -40,13 +40,13 @@ def find(kind: str, name: str) -> Any:
     if "." not in name and name not in available(kind):
         known = available(kind)
         raise ConfigError(
-            f"no {kind} named {name!r}{suggestion(name, known)} available: {', '.join(known)}"
+            f"no {kind} named {name!r}{suggestion(name, known)}; available: {', '.join(known)}"
         )
     module_name = name if "." in name else f"autoadapt.{kind}.{name}"
     try:
         module = importlib.import_module(module_name)
         return getattr(module, class_name(name))
-    except (ModuleNotFoundError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError) as error:  # TypeError: a leading dot
         raise ConfigError(
             f"the {kind} {name!r} needs a class {class_name(name)!r} in the module "
             f"{module_name!r}: {error}"

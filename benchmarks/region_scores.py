@@ -32,7 +32,9 @@ def scene() -> tuple[Tensor, NDArray[np.uint16]]:
     logits += 0.02 * random.normal(size=logits.shape)
     image = gaussian_filter(random.normal(size=(HEIGHT, WIDTH, 3)), (5, 5, 0))
     pixels = np.clip(128 + 900 * image, 0, 255).astype(np.uint8)
-    return torch.from_numpy((40 * logits).astype(np.float32)), partition(pixels, RegionSettings())
+    return torch.from_numpy((40 * logits).astype(np.float32)), partition(
+        pixels, RegionSettings(segments=250)
+    )
 
 
 def by_loop(logits: Tensor, regions: Tensor, count: int) -> RegionStatistics:

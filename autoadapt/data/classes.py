@@ -132,7 +132,7 @@ def palette_for(names: Iterable[str]) -> tuple[Colour, ...]:
     colours: dict[str, Colour] = {}
     for table in tables:
         for name, colour in zip(table.names, table.palette, strict=True):
-            if name in wanted and name not in colours and colour not in colours.values():
+            if name in wanted and name not in colours:
                 colours[name] = colour
     missing = [name for name in dict.fromkeys(wanted) if name not in colours]
     fresh = _distinct(len(missing), [VOID_COLOUR, *colours.values()])

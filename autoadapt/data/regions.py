@@ -130,7 +130,8 @@ def merge_small(labels: Labels, smallest: int) -> Labels:
     """Merge regions of fewer pixels into the neighbour that shares the longest border.
 
     The smallest region goes first, of equal ones the first by number. Of equal borders the smaller
-    neighbour inherits, then the first by number, so that sizes stay even. A merged region may still be too small and is merged on.
+    neighbour inherits, then the first by number, so that sizes stay even. A merged
+    region may still be too small and is merged on.
 
     Args:
         labels: (H, W) numbers from 0 without gaps.

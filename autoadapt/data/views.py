@@ -62,6 +62,25 @@ def relabelled(pictures: UnlabelledImages, labels: Rows, classes: Sequence[str])
     return LabelledImages(tuple(classes), labels, tuple(range(len(pictures))), pictures)
 
 
+def repainted(dataset: LabelledImages, images: Rows) -> LabelledImages:
+    """Return a labelled set with other pictures under the same labels, such as translated ones.
+
+    Args:
+        dataset: Gives names and labels.
+        images: One picture (H, W, 3) per image, in its order.
+
+    Raises:
+        ValueError: Numbers or sizes of the pictures differ.
+    """
+    if len(images.digests) != len(dataset) or images.shape != (*dataset.size, 3):
+        raise ValueError(
+            f"{len(images.digests)} pictures of {images.shape} for {len(dataset)} images of "
+            f"{dataset.size}"
+        )
+    pictures = replace(dataset.pictures, rows=images, positions=tuple(range(len(dataset))))
+    return replace(dataset, pictures=pictures)
+
+
 def joined(first: LabelledImages, second: LabelledImages) -> LabelledImages:
     """Return the images of two sets as one, those of the first in front.
 

@@ -25,8 +25,6 @@ from autoadapt.scores.base import RegionStatistics
 
 STRIP = 512
 """Columns at a time: the scratch space of 19 classes stays in a second-level cache."""
-GLANCE = 32
-"""Columns that are looked at together for a change of region."""
 PADDING = 16
 """Extra floats per row of scratch space: rows a power of two apart would share cache sets."""
 PIXELS_PER_THREAD = 16384
@@ -151,19 +149,12 @@ def _hand_over(columns: Any, j: int, table: Any) -> None:
 @_compiled
 def _leave(row: int, labels: Any, current: Any, since: Any, columns: Any, tables: Any) -> None:
     """Hand over the columns whose region is another one in this row; few are."""
-    for start in range(0, labels.size, GLANCE):
-        stop = min(start + GLANCE, labels.size)
-        changed = 0
-        for j in range(start, stop):
-            changed |= labels[j] ^ current[j]
-        if changed == 0:
-            continue
-        for j in range(start, stop):
-            if labels[j] != current[j]:
-                tables[0][current[j]] += row - since[j]
-                _hand_over(columns, j, tables[1][current[j]])
-                current[j] = labels[j]
-                since[j] = row
+    for j in range(labels.size):
+        if labels[j] != current[j]:
+            tables[0][current[j]] += row - since[j]
+            _hand_over(columns, j, tables[1][current[j]])
+            current[j] = labels[j]
+            since[j] = row
 
 
 @_compiled

@@ -13,6 +13,9 @@ from autoadapt.space import Architecture, Feasible, SearchSpace, SpaceExhausted,
 
 TRIES = 1000
 """Random architectures looked at before the space counts as exhausted."""
+REJECTED = 200
+"""Different architectures outside the limits before the search for one inside gives up: counting
+the costs of each takes a fraction of a second, and somebody is waiting for an answer."""
 LISTED = 10_000
 """Spaces up to this size are then listed, so that the last untried architecture is found."""
 
@@ -121,6 +124,8 @@ class Strategy(ABC):
                 if self.admissible(architecture):
                     return Proposal(architecture, "random")
                 rejected[architecture.id] = architecture
+            if len(rejected) >= REJECTED:
+                break
         if self.space.count() <= LISTED:
             rest = [a for a in self.space.architectures() if a.id not in {*taken, *rejected}]
             rng.shuffle(rest)
@@ -129,7 +134,7 @@ class Strategy(ABC):
                 return Proposal(found, "random")
         if not met_taken:
             raise SpaceError(
-                nothing_feasible(self.space, self.admissible, rejected.values(), tries=TRIES)
+                nothing_feasible(self.space, self.admissible, rejected.values(), tries=len(rejected))
             )
         raise SpaceExhausted(
             f"nothing new to try in {self.space.name}: of {TRIES} random architectures "

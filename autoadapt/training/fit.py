@@ -86,7 +86,7 @@ def fit(
         settings: Of the loop.
         seed: Decides everything random that the data does not decide.
         device: Where to train; the network is moved there.
-        folder: Of ``checkpoint.pt``, ``steps.jsonl`` and maps that the method stores; without
+        folder: Of ``checkpoint.pt``, ``steps.jsonl`` and what the method stores; without
             one nothing is left behind.
         on_progress: Called every few steps; may raise to stop the training.
 
@@ -226,7 +226,7 @@ class Loop:
         self.begun = stretch.number
         if type(self.method).begin_round is not Method.begin_round:
             self.save()
-            self.remove_older_maps(stretch)
+            self.remove_older_rows(stretch)
 
     def restart(self, stretch: Stretch) -> None:
         """Forget momenta, and weights too, where the phase says so."""
@@ -237,15 +237,18 @@ class Loop:
             for name, state in self.beginning.items():
                 (self.context.modules[name] if name else self.network).load_state_dict(state)
 
-    def remove_older_maps(self, stretch: Stretch) -> None:
-        """Remove stored maps that this round has replaced; the checkpoint no longer names them."""
-        ending = f"-{stretch.number}.rows"
-        for path in self.scratch.glob(f"*{ending}"):
-            name = path.name.removesuffix(ending)
-            for other in self.scratch.glob(f"{name}-*.rows"):
-                number = other.name.removeprefix(f"{name}-").removesuffix(".rows")
-                if number.isdecimal() and int(number) < stretch.number:
-                    other.unlink()
+    def remove_older_rows(self, stretch: Stretch) -> None:
+        """Remove stored rows that this round has replaced; the checkpoint no longer names them."""
+        found = self.stored_rows()
+        replaced = {name for name, number, _ in found if number == stretch.number}
+        for name, number, path in found:
+            if name in replaced and number < stretch.number:
+                path.unlink()
+
+    def stored_rows(self) -> list[tuple[str, int, Path]]:
+        """Return what the method stored: name, number of the stretch, file."""
+        parts = [(path.stem.rpartition("-"), path) for path in self.scratch.glob("*-*.rows")]
+        return [(name, int(number), path) for (name, _, number), path in parts]
 
     def take_step(self, stretch: Stretch, batches: list[StepBatch]) -> None:
         """Take one optimiser step: schedule, micro-batches, moves."""
@@ -256,7 +259,7 @@ class Loop:
             optimizer.zero_grad(set_to_none=True)
         context.step, context.moved = self.step, []
         for index, batch in enumerate(batches):
-            context.last_micro_batch = index == len(batches) - 1
+            context.micro_batch, context.last_micro_batch = index, index == len(batches) - 1
             self.latest.add(self.step + 1, self.method.train_step(context, stretch.phase, batch))
         if context.scaler is not None and context.moved:
             context.scaler.update()
@@ -356,6 +359,8 @@ class Loop:
         """Return the result, ready to predict, and leave a checkpoint that says "done"."""
         if self.saved != (self.step, self.begun):
             self.save()
+        for *_, path in self.stored_rows():
+            path.unlink()
         self.network.eval()
         modules = self.context.modules
         predictor = self.method.predictor(self.network, modules).eval()

@@ -16,13 +16,13 @@ What a method may say, from the common to the rare:
 ``state_dict``                  whatever else decides later steps
 =============================== =================================================================
 
-Nothing random may be carried from step to step: derive it from ``context.seed`` and
-``context.step`` (``seeding.generator``), and a resumed run continues as the undisturbed one.
+Nothing random may be carried from step to step: derive it from ``context.seed``, ``step`` and
+``micro_batch`` (``seeding.generator``), and a resumed run continues as the undisturbed one.
 """
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -39,7 +39,7 @@ from autoadapt.data.cache import Rows, reopen, write_rows
 from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.networks.batch_norm import Policy, set_policy, target_pass
-from autoadapt.networks.contract import Output, SegmentationNetwork, upsample
+from autoadapt.networks.contract import Features, Output, SegmentationNetwork, upsample
 from autoadapt.uda._losses import cross_entropy
 
 Domain = Literal["source", "target"]
@@ -85,11 +85,13 @@ class Context:
         class_weights: (C,) weights of the supervised loss, or nothing.
         seed: Seed of the training, to derive random choices from.
         step: Number of the running optimiser step, from 0, over all phases.
+        micro_batch: Number of the running micro-batch within the step, from 0.
         folder: Where ``store`` puts its files.
         modules: Extra networks by name, such as discriminators or teachers; saved and restored.
         optimizers: By name; ``network`` is there from the start. ``setup`` may put in more, also
             such that move several modules.
         batch_norm: Policy of the running phase.
+        stretch: Number of the running round, counted over all phases.
         moved: Names of the optimisers that moved in this step.
     """
 
@@ -100,6 +102,7 @@ class Context:
     class_weights: Tensor | None = None
     seed: int = 0
     step: int = 0
+    micro_batch: int = 0
     folder: Path | None = None
     stretch: int = 0
     modules: dict[str, nn.Module] = field(default_factory=dict)
@@ -128,15 +131,29 @@ class Context:
         kind = torch.bfloat16 if self.settings.precision == "bf16" else torch.float16
         return torch.autocast(self.device.type, dtype=kind)
 
-    def forward(self, images: Tensor, domain: Domain) -> Output:
+    def forward(
+        self,
+        images: Tensor,
+        domain: Domain,
+        *,
+        between: Callable[[Features], Features] | None = None,
+    ) -> Output:
         """Run the network on one domain, with logits in fp32 at the size of the images.
 
         Where the batch-norm policy is ``source_only``, target images are normalised by their
         own batch but leave the running statistics alone.
+
+        Args:
+            images: (N, 3, H, W).
+            domain: Where they come from.
+            between: What happens to the features on their way to the heads, such as attention.
         """
         policy = self.batch_norm if domain == "target" else "train"
         with target_pass(self.network, policy), self.autocast():
-            output = self.network(images)
+            if between is None:
+                output: Output = self.network(images)
+            else:
+                output = self.network.decode(between(self.network.encode(images)))
         return full_size(output, images)
 
     def backward(self, loss: Tensor, *, keep_graph: bool = False) -> None:
@@ -232,22 +249,22 @@ class Context:
             for part, mode in modes:
                 part.training = mode
 
-    def store(self, name: str, maps: Iterable[NDArray[np.uint8]], size: tuple[int, int]) -> str:
-        """Write maps of a round, such as pseudo-labels, to a file of the run.
+    def store(self, name: str, rows: Iterable[NDArray[np.uint8]], shape: tuple[int, ...]) -> str:
+        """Write arrays of a round, such as pseudo-labels, to a file of the run.
 
         Once the round has begun for good, older files of the same name are removed.
 
         Args:
-            name: Of the kind of maps, such as ``labels``.
-            maps: (H, W) each, one per image.
-            size: (H, W).
+            name: What they are, such as ``labels``.
+            rows: One per image, taken one by one, so that they need not fit into memory.
+            shape: Of one: (H, W) for labels, (H, W, 3) for translated images.
 
         Returns:
-            What ``stored`` takes, for ``state_dict``: the maps do not belong there, which is
-            written again and again.
+            What ``stored`` takes, for ``state_dict``: the arrays do not belong there, since it
+            is written again and again.
         """
         path = self._folder() / f"{name}-{self.stretch}.rows"
-        write_rows(path, maps, key=f"{name}-{self.stretch}", shape=size)
+        write_rows(path, rows, key=f"{name}-{self.stretch}", shape=shape)
         return path.name
 
     def stored(self, reference: str) -> Rows:

@@ -44,6 +44,11 @@ def test_colours_are_distinct_never_black_and_stable(names: list[str]) -> None:
     assert colours == palette_for(names)
 
 
+def test_the_colours_of_both_tables_together_are_distinct() -> None:
+    names = dict.fromkeys([*CITYSCAPES19.names, *CAMVID11.names])
+    assert len(set(palette_for(names))) == len(names) == 24  # 6 of 19 + 11 are shared
+
+
 def test_even_254_unknown_classes_differ() -> None:
     assert len(set(palette_for(map(str, range(254))))) == 254
 

@@ -8,7 +8,7 @@ import pytest
 
 from autoadapt.data.cache import write_rows
 from autoadapt.data.training import TrainingData
-from autoadapt.data.views import joined, relabelled, subset
+from autoadapt.data.views import joined, relabelled, repainted, subset
 
 
 def test_a_part_has_the_chosen_images_and_labels(toy_data: TrainingData) -> None:
@@ -55,6 +55,17 @@ def test_labels_of_another_number_or_size_are_refused(
     rows = write_rows(tmp_path / "labels.rows", maps, key="test", shape=(32, 48))
     with pytest.raises(ValueError, match=r"2 label maps of .* for 3 images"):
         relabelled(toy_data.target, rows, toy_data.source.classes)
+
+
+def test_repainted_images_keep_their_labels(toy_data: TrainingData, tmp_path: Path) -> None:
+    paint = [np.full((32, 48, 3), value, np.uint8) for value in (7, 8)]
+    rows = write_rows(tmp_path / "images.rows", paint, key="test", shape=(32, 48, 3))
+    part = subset(toy_data.source, [3, 1])
+    other = repainted(part, rows)
+    assert other.images([1, 0])[:, 0, 0, 0].tolist() == [8, 7]
+    assert (other.labels([0, 1]) == part.labels([0, 1])).all()
+    with pytest.raises(ValueError, match=r"2 pictures of .* for 5 images"):
+        repainted(toy_data.source, rows)
 
 
 def test_joined_sets_stand_one_after_the_other(toy_data: TrainingData, tmp_path: Path) -> None:

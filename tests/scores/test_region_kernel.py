@@ -1,11 +1,14 @@
 """The fused kernel and the PyTorch path against double precision, region by region."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from autoadapt.scores._kernel import STRIP, reference_statistics, region_statistics
+from autoadapt.scores._kernel import STRIP, _compiled, reference_statistics, region_statistics
 from autoadapt.scores.base import RegionStatistics
 
 Logits = NDArray[np.float32]
@@ -183,3 +186,14 @@ def test_cuda_agrees() -> None:
     found = region_statistics(torch.from_numpy(logits).cuda(), regions, 30)
 
     assert_equal(found, naive(logits, regions, 30))
+
+
+def test_runs_where_machine_code_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(**options: Any) -> Callable[[Any], Any]:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr("numba.njit", read_only)
+
+    assert _compiled(len)([1, 2]) == 2

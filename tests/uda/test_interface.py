@@ -273,9 +273,12 @@ def test_rounds_resume_bit_exactly_wherever_they_stop(
         check_same_end(tmp_path / "whole", folder)
 
 
-def test_only_the_maps_of_the_last_round_are_kept(toy_data: TrainingData, tmp_path: Path) -> None:
-    self_taught(tmp_path, toy_data)
+def test_only_the_labels_of_the_last_round_are_kept(toy_data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(CrashError):
+        self_taught(tmp_path, toy_data, at=7)
     assert [path.name for path in tmp_path.glob("*.rows")] == ["labels-4.rows"]
+    self_taught(tmp_path, toy_data)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt", "steps.jsonl"]
 
 
 def test_without_a_folder_nothing_is_left_and_the_result_is_the_same(
@@ -340,6 +343,41 @@ def test_a_sweep_sees_each_image_once_in_order_and_restores_modes(
     moved = [n for n, value in before.items() if not torch.equal(network.state_dict()[n], value)]
     assert moved
     assert all("running" in name or "num_batches" in name for name in moved)
+
+
+def test_features_may_be_changed_between_encoder_and_heads(
+    network: SegmentationNetwork, toy_data: TrainingData
+) -> None:
+    context = Context(network, 4, TrainingSettings(steps=1), CPU)
+    network.eval()
+    images = toy_data.draw(0).target.images
+    plain = context.forward(images, "target")
+    kept = context.forward(images, "target", between=lambda features: features)
+    assert torch.equal(plain.logits, kept.logits)
+    silenced = context.forward(
+        images, "target", between=lambda features: features._replace(deep=0 * features.deep)
+    )
+    assert silenced.logits.std(dim=(2, 3)).max() < 1e-7  # nothing but the main head's bias
+    assert plain.aux_logits is not None
+    assert silenced.aux_logits is not None
+    assert torch.equal(silenced.aux_logits, plain.aux_logits)
+
+
+def test_every_micro_batch_has_its_number(
+    network: SegmentationNetwork, toy_data: TrainingData
+) -> None:
+    seen = []
+
+    @dataclass
+    class Counting(SourceOnly):
+        def step(
+            self, context: Context, source: SourceBatch, target: TargetBatch
+        ) -> dict[str, Tensor]:
+            seen.append((context.step, context.micro_batch, context.last_micro_batch))
+            return super().step(context, source, target)
+
+    train(Counting(), network, toy_data, TrainingSettings(steps=2, accumulate=2))
+    assert seen == [(0, 0, False), (0, 1, True), (1, 0, False), (1, 1, True)]
 
 
 @pytest.mark.parametrize(
