@@ -230,12 +230,20 @@ def mistakes_of_plugin(keys: Keys, kind: str, plugin: PluginSettings) -> Iterato
     except ConfigError as error:
         yield keys, f"{'.'.join(map(str, keys))}: {error}"
         return
+    name = ".".join(map(str, keys))
+    known = [field.name for field in dataclasses.fields(found)]
+    for option in plugin.options.keys() - set(known):  # pydantic would ignore it without a word
+        close = difflib.get_close_matches(option, known, n=1)
+        listed = f"known keys: {', '.join(known) or 'none'}"
+        hint = f"did you mean {close[0]!r}?" if close else listed
+        yield (*keys, option), f"{name}.{option}: unknown key; {hint}"
+    options = {key: value for key, value in plugin.options.items() if key in known}
     try:
-        TypeAdapter(found).validate_python(plugin.options)
+        TypeAdapter(found).validate_python(options)
     except ValidationError as error:
         for mistake in error.errors():
             where, text = explain(mistake, found)
-            yield (*keys, *where), f"{'.'.join(map(str, keys))}.{text}"
+            yield (*keys, *where), f"{name}.{text}"
 
 
 def make(kind: str, plugin: PluginSettings) -> Any:

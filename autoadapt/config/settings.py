@@ -37,7 +37,7 @@ class DatasetSettings(Strict):
         split: A file ``splits/<split>.txt`` with one ``<folder>/<name>`` per line.
         order: ``listed`` keeps the order of the split file, ``name`` sorts by file name (the
             order in time where names carry frame numbers).
-        part: Which share of the ordered split, from and to, e.g. ``[0, 0.5]``: the first half.
+        part: Which share of the ordered images, from and to, e.g. ``[0, 0.5]``: the first half.
         style: ``game`` or ``camera``, of a ``procedural`` data set.
         count: Number of ``procedural`` images.
         seed: Seed of the ``procedural`` images.
@@ -66,8 +66,9 @@ class DataSettings(Strict):
         crop: Height and width of a training crop; absent: the whole image.
         classes: Class names in the order of the network's outputs.
         normalisation: Input convention of the network.
-        broken: What an unreadable image or label does: stop with its name, or be skipped and
-            listed in the run folder.
+        broken: What an unreadable image or label, or one of the wrong format or size, does: stop
+            with its name, or be skipped and reported. Missing files and undeclared label ids
+            always stop.
         flip: Mirror training images with probability one half.
         jitter: Strength of random brightness, contrast and saturation of training images.
         cache: Folder of decoded images, shared by all trials and runs; absent: a folder
@@ -160,9 +161,9 @@ class TermSettings(Strict):
         score: Name of a score of ``scores``, or a cost (``macs``, ``params``).
         weight: Factor after standardisation.
         form: ``standard`` uses the frozen robust z-score; ``hinge`` the relative excess over
-            ``budget``; ``linear`` and ``raw`` the value times the weight.
-        budget: For ``hinge``: the value up to which nothing is added; absent: the cost of the
-            reference architecture of the space.
+            ``budget``; ``linear`` the ratio to ``budget``, the paper's term; ``raw`` the value.
+        budget: For ``hinge`` the value up to which nothing is added, for ``linear`` the unit;
+            absent: the cost of the reference architecture of the space.
     """
 
     score: str
@@ -272,9 +273,7 @@ class SearchSettings(Strict):
     strategy: StrategyChoice = field(default_factory=lambda: PluginSettings(name="evolution"))
     method: MethodChoice = field(default_factory=lambda: PluginSettings(name="advent"))
     training: TrainingSettings
-    limits: dict[str, tuple[NotNegative, Above0]] = field(
-        default_factory=dict
-    )
+    limits: dict[str, tuple[NotNegative, Above0]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,23 +104,31 @@ class Controller:
             try:
                 self.replay_event(event, unfinished)
             except (KeyError, TypeError) as error:
-                raise RunError(
-                    f"{self.events.path}: not an event of a search: {str(event)[:80]}: {error!r}; "
-                    "restore the file from a backup, or search into a new folder"
-                ) from error
-        self.waiting = [self.task_from(unfinished[number]) for number in sorted(unfinished)]
+                raise self.damaged(event, error) from error
+        for number in sorted(unfinished):
+            try:
+                task = self.task_from(unfinished[number])
+            except (KeyError, TypeError) as error:
+                raise self.damaged(unfinished[number], error) from error
+            self.waiting.append(task)
+            self.taken.add(task.architecture.id)
         if self.objective is None and self.calibration_path.exists():
             self.calibrate()  # by ``finish``, with fewer trials than asked for
+
+    def damaged(self, event: Mapping[str, Any], error: Exception) -> RunError:
+        """Return the error for a line of the log that no search has written."""
+        return RunError(
+            f"{self.events.path}: not an event of a search: {str(event)[:80]}: {error!r}; "
+            "restore the file from a backup, or search into a new folder"
+        )
 
     def replay_event(
         self, event: Mapping[str, Any], unfinished: dict[int, Mapping[str, Any]]
     ) -> None:
         """Let one line of the log count; kinds of a newer version are ignored."""
         if event["event"] == "started":
-            number = event["number"]
-            unfinished[number] = event
-            self.taken.add(Architecture.from_json(event["architecture"]).id)
-            self.next_number = max(self.next_number, number + 1)
+            unfinished[event["number"]] = event
+            self.next_number = max(self.next_number, event["number"] + 1)
         elif event["event"] == "lost":
             self.lost[event["number"]] += 1
         elif event["event"] == "over":

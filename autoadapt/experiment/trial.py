@@ -40,6 +40,7 @@ from autoadapt.networks.build import build
 from autoadapt.records import Record
 from autoadapt.scores._collect import Sample, collect
 from autoadapt.scores._compute import compute
+from autoadapt.scores._compute import make as make_score
 from autoadapt.scores.base import Score, Statistics
 from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
@@ -279,10 +280,7 @@ def train(
 def scores_of(settings: ExperimentSettings) -> dict[str, Score]:
     """Return the scores of an experiment by name; costs among the terms are no scores."""
     options = settings.scoring.options
-    return {
-        name: make("scores", PluginSettings(name=name, options=options.get(name, {})))
-        for name in score_names(settings)
-    }
+    return {name: make_score(name, options.get(name, {})) for name in score_names(settings)}
 
 
 def measure(

@@ -1,14 +1,11 @@
 """Scores by name, and all scores of one candidate."""
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
-
-from autoadapt import plugins
-from autoadapt.errors import ConfigError
+from autoadapt.config.load import make as make_plugin
+from autoadapt.config.settings import PluginSettings
 from autoadapt.scores.base import Score, Statistics
 
 
@@ -22,25 +19,8 @@ def make(name: str, options: Mapping[str, Any]) -> Score:
     Raises:
         ConfigError: There is no such score or option, or an option has a wrong value.
     """
-    kind = plugins.find("scores", name)
-    if not (isinstance(kind, type) and issubclass(kind, Score) and dataclasses.is_dataclass(kind)):
-        raise ConfigError(f"the score {name!r} must be a dataclass derived from Score")
-    known = [field.name for field in dataclasses.fields(kind)]
-    for option in options:
-        if option not in known:
-            listed = ", ".join(known) or "none"
-            raise ConfigError(
-                f"the score {name!r} has no option {option!r}"
-                f"{plugins.suggestion(option, known)}; its options: {listed}"
-            )
-    try:
-        return cast(Score, TypeAdapter(kind).validate_python(dict(options)))
-    except ValidationError as error:
-        wrong = "; ".join(
-            ".".join(map(str, item["loc"])) + f": {item['msg']}, found {item['input']!r}"
-            for item in error.errors()
-        )
-        raise ConfigError(f"options of the score {name!r}: {wrong}") from error
+    plugin = PluginSettings(name=name, options=dict(options))
+    return cast(Score, make_plugin("scores", plugin))
 
 
 def compute(

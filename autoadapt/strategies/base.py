@@ -134,7 +134,9 @@ class Strategy(ABC):
                 return Proposal(found, "random")
         if not met_taken:
             raise SpaceError(
-                nothing_feasible(self.space, self.admissible, rejected.values(), tries=len(rejected))
+                nothing_feasible(
+                    self.space, self.admissible, rejected.values(), tries=len(rejected)
+                )
             )
         raise SpaceExhausted(
             f"nothing new to try in {self.space.name}: of {TRIES} random architectures "

@@ -105,7 +105,7 @@ def main(config: str, root: Path, how: signal.Signals, kills: int, seed: int) ->
     seconds = uninterrupted(settings, root / "whole")
     expected, calibration = records(root / "whole"), (root / "whole/calibration.json").read_text()
     rng = random.Random(seed)
-    delays = (rng.uniform(0, seconds / 3) for _ in itertools.count())
+    delays = (rng.uniform(0, seconds / 2) for _ in itertools.count())
     left: list[dict[str, Any]] = []
     equal = []
     while len(left) < kills:

@@ -49,8 +49,8 @@ def test_records_do_not_tell_that_the_search_was_killed(
     assert found["expected"] == 3
     assert len(found["left"]) == kills
     assert all(found["equal"])
-    # The moments were worth something: some lay inside a trial that had taken steps.
-    assert any(left["half_done"] for left in found["left"])
+    if kills >= 20:  # enough for some to lie inside a trial that had taken steps
+        assert any(left["half_done"] for left in found["left"])
 
 
 @pytest.mark.slow

@@ -118,9 +118,9 @@ def test_options_reach_the_score() -> None:
     ("name", "options", "message"),
     [
         ("rent", {}, "did you mean 'reent'"),
-        ("reent", {"varian": "mass"}, r"no option 'varian', did you mean 'variant'\?.*reduction"),
-        ("entropy", {"smallest": 3}, "its options: none"),
-        ("reent", {"variant": "best"}, "variant: Input should be .*'flip'.*found 'best'"),
+        ("reent", {"varian": "mass"}, r"scores.varian: unknown key; did you mean 'variant'\?"),
+        ("entropy", {"smallest": 3}, "scores.smallest: unknown key"),
+        ("reent", {"variant": "best"}, "variant: input should be .*'flip'.*found 'best'"),
         ("reent", {"smallest": 1}, "smallest: .*greater than or equal to 2, found 1"),
         ("mmd", {"kernels": 4}, "expected an odd number, found 4"),
         ("mmd", {"bandwidth": 0}, "bandwidth: .*greater than 0"),
