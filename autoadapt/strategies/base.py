@@ -115,12 +115,9 @@ class Strategy(ABC):
             SpaceError: Nothing within limits was found at all.
         """
         rejected: dict[str, Architecture] = {}
-        met_taken = False
         for _ in range(TRIES):
             architecture = self.space.sample(rng)
-            if architecture.id in taken:
-                met_taken = True
-            elif architecture.id not in rejected:
+            if architecture.id not in taken and architecture.id not in rejected:
                 if self.admissible(architecture):
                     return Proposal(architecture, "random")
                 rejected[architecture.id] = architecture
@@ -132,14 +129,13 @@ class Strategy(ABC):
             found = next(filter(self.admissible, rest), None)
             if found is not None:
                 return Proposal(found, "random")
-        if not met_taken:
+        if not taken:
             raise SpaceError(
                 nothing_feasible(
                     self.space, self.admissible, rejected.values(), tries=len(rejected)
                 )
             )
         raise SpaceExhausted(
-            f"nothing new to try in {self.space.name}: of {TRIES} random architectures "
-            f"{len(rejected)} are outside the limits and all others have been tried "
-            f"({len(taken)} so far); ask for fewer trials, or widen the space or its limits"
+            f"nothing new to try in {self.space.name}: {len(taken)} architectures have been tried "
+            f"and {len(rejected)} others drawn at random are outside the limits; ask for fewer trials, or widen the space or its limits"
         )
