@@ -1,5 +1,6 @@
 """The command line: parse, one call, print. Heavy imports wait inside the commands."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -187,6 +188,15 @@ def data_check(config: Config, changes: Changes = None, as_json: Json = False) -
         raise typer.Exit(2)
 
 
+@data_app.command("stats")
+def data_stats(config: Config, changes: Changes = None, as_json: Json = False) -> None:
+    """Print colours of both domains and class shares of the source, at the working size."""
+    from autoadapt.experiment.commands import data_statistics
+
+    found, text = data_statistics(config, changes or [])
+    print(json.dumps(found, indent=2) if as_json else text)
+
+
 @data_app.command("render")
 def data_render(
     out: Annotated[Path, typer.Argument(help="New folder for the data set.")],
@@ -217,7 +227,8 @@ def main(arguments: list[str] | None = None) -> Any:
     except AutoAdaptError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno != errno.ENOSPC:
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror}", file=sys.stderr)
     raise SystemExit(2)

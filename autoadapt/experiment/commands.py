@@ -7,15 +7,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from autoadapt.analysis.correlation_report import correlation_text
 from autoadapt.analysis.report import summarise
 from autoadapt.analysis.tables import decimal, iou_text, percent, quantity, text_table
 from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.cost import count
+from autoadapt.data.batching import chunks
 from autoadapt.data.classes import CAMVID11
+from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.open import open_evaluation
-from autoadapt.data.statistics import DataReport, check
+from autoadapt.data.statistics import DataReport, check, class_frequencies
 from autoadapt.data.street import CLASSES, render
 from autoadapt.errors import AutoAdaptError, DataError
 from autoadapt.experiment.evaluate import Evaluation, evaluate
@@ -27,7 +31,7 @@ from autoadapt.experiment.reporting import (
 )
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
-from autoadapt.experiment.trial import pick_device
+from autoadapt.experiment.trial import domains_of, pick_device
 from autoadapt.experiment.watching import Watcher
 from autoadapt.files import owned, owning, write_json, write_text
 from autoadapt.networks.build import describe
@@ -241,6 +245,41 @@ def data_text(report: DataReport) -> str:
     if report.overlap:
         lines += ["", report.overlap]
     return "\n".join([*lines, "", "sound" if report.sound else "not sound"])
+
+
+def data_statistics(config: str, changes: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return image counts, colours and source class shares: as values and as text."""
+    settings = settings_of(config, changes)
+    domains = domains_of(settings.data)
+    shares = class_frequencies(domains.source, len(domains.classes))
+    values: dict[str, Any] = {
+        "source": colour_statistics(domains.source.unlabelled()),
+        "target": colour_statistics(domains.target),
+        "source_class_shares": dict(zip(domains.classes, map(float, shares), strict=True)),
+    }
+    rows = [
+        [name, str(values[name]["images"]), *(f"{v:.1f}" for v in both)]
+        for name in ("source", "target")
+        for both in [[*values[name]["mean"], *values[name]["deviation"]]]
+    ]
+    header = ["domain", "images", "R", "G", "B", "sd R", "sd G", "sd B"]
+    classes = [
+        [name, decimal(100 * share, 3)] for name, share in zip(domains.classes, shares, strict=True)
+    ]
+    text = text_table(header, rows) + "\n\n" + text_table(["source class", "% of pixels"], classes)
+    return values, text
+
+
+def colour_statistics(images: UnlabelledImages) -> dict[str, Any]:
+    """Return the number of images, and mean and standard deviation of R, G and B in [0, 255]."""
+    total, squares, pixels = np.zeros(3), np.zeros(3), 0
+    for indices in chunks(len(images), 16):
+        values = images.images(indices).reshape(-1, 3).astype(np.float64)
+        total, squares = total + values.sum(0), squares + (values**2).sum(0)
+        pixels += len(values)
+    mean = total / pixels
+    deviation = np.sqrt(np.maximum(squares / pixels - mean**2, 0))
+    return {"images": len(images), "mean": mean.tolist(), "deviation": deviation.tolist()}
 
 
 def render_folder(out: Path, style: str, number: int, seed: int, size: tuple[int, int]) -> None:

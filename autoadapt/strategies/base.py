@@ -136,6 +136,7 @@ class Strategy(ABC):
                 )
             )
         raise SpaceExhausted(
-            f"nothing new to try in {self.space.name}: {len(taken)} architectures have been tried "
-            f"and {len(rejected)} others drawn at random are outside the limits; ask for fewer trials, or widen the space or its limits"
+            f"nothing new to try in {self.space.name}: {len(taken)} architectures have been "
+            f"tried and {len(rejected)} others drawn at random are outside the limits; "
+            "ask for fewer trials, or widen the space or its limits"
         )
