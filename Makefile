@@ -13,17 +13,14 @@ types:
 
 # What a developer runs all the time: under five minutes on two cores.
 test:
-	$(PYTHON) -m pytest -m "not slow and not ray and not gpu"
+	$(PYTHON) -m pytest -n 2 -m "not slow and not ray and not gpu"
 
 test-all:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2
 
 # Every test, with the lines and branches they reach.
 coverage:
-	$(PYTHON) -m coverage erase
-	$(PYTHON) -m coverage run -m pytest
-	$(PYTHON) -m coverage combine
-	$(PYTHON) -m coverage report
+	$(PYTHON) -m pytest -n 2 --cov --cov-report=term
 
 bench:
 	for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done

@@ -15,7 +15,6 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from autoadapt.config.load import from_plain
@@ -109,37 +108,33 @@ def measure_ray(trials: int, root: Path) -> None:
 
     from autoadapt.experiment.executors import ray as on_ray
 
-    with on_ray.environment(on_ray.QUIET), on_ray.session_folder() as folder:
+    quiet = on_ray.environment(on_ray.QUIET), on_ray.session_folder(), on_ray.quiet_logs()
+    with quiet[0], quiet[1] as folder, quiet[2]:
         ray.init(**on_ray.local_cluster(folder) | {"log_to_driver": False})
         try:
-            timed: Callable[[str, int, Callable[[int], float]], float] = per_trial
-            ours = timed("ray: our controller on Tune", trials, lambda n: tune_with_us(n, root))
-            kept = timed("plain Tuner, workers kept", trials, lambda n: plain_tune(n, root, True))
-            fresh = timed("plain Tuner, default", 20, lambda n: plain_tune(n, root, False))
-            tasks = timed(
-                "our controller on plain Ray tasks", trials, lambda n: plain_tasks(n, root)
-            )
+            ours = steady("ray: our controller on Tune", tune_with_us(trials, root))
+            kept = steady("plain Tuner, workers kept", plain_tune(trials, root, keep=True))
+            fresh = steady("plain Tuner, its default", plain_tune(trials // 5, root, keep=False))
+            tasks = steady("our controller on plain Ray tasks", plain_tasks(trials, root))
         finally:
             ray.shutdown()
     print(f"ours / plain Tuner, workers kept: {ours / kept:.2f}")
-    print(f"ours / plain Tuner, default:      {ours / fresh:.3f}")
+    print(f"ours / plain Tuner, its default:  {ours / fresh:.3f}")
     print(f"ours / plain Ray tasks:           {ours / tasks:.2f}")
 
 
-def per_trial(name: str, trials: int, run: Callable[[int], float]) -> float:
-    """Print and return milliseconds per trial: many minus few, so that starting up cancels out."""
-    few = max(2, trials // 10)
-    short, long = run(few), run(trials)
-    cost = 1000 * (long - short) / (trials - few)
-    print(f"{name:48} {cost:8.1f} ms per trial; {few} trials {short:.1f} s, {trials}: {long:.1f} s")
-    return cost
+def steady(name: str, times: list[float]) -> float:
+    """Print the time between trials once the workers have started; return the mean."""
+    later = times[len(times) // 5 :]
+    line(name, later)
+    return (later[-1] - later[0]) / (len(later) - 1)
 
 
-def tune_with_us(trials: int, root: Path) -> float:
-    """Return the seconds that our executor needs."""
+def tune_with_us(trials: int, root: Path) -> list[float]:
+    """Return when the trials of our executor were over."""
     from autoadapt.experiment.executors import ray as on_ray
 
-    controller, _ = controller_of(trials, root)
+    controller, times = controller_of(trials, root)
 
     def run(task: Task, settings: ExperimentSettings) -> Record:
         from autoadapt.experiment.trial import record_of
@@ -147,40 +142,48 @@ def tune_with_us(trials: int, root: Path) -> float:
         scores = {"mmd": int(task.architecture.id[:4], 16) / 16**4, "reent": 0.0}
         return record_of(task, settings, status="finished", scores=scores)
 
-    started = time.perf_counter()
     on_ray.execute(controller, Watcher(), run)
     assert len(controller.records) == trials
-    return time.perf_counter() - started
+    return times
 
 
-def plain_tune(trials: int, root: Path, keep: bool) -> float:
-    """Return the seconds that a Tuner of its own needs for empty functions."""
+def plain_tune(trials: int, root: Path, *, keep: bool) -> list[float]:
+    """Return when the empty functions of a Tuner of its own were over."""
     from ray import tune
+
+    times: list[float] = []
+
+    class Clock(tune.Callback):
+        def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
+            return tune.Callback, ()
+
+        def on_trial_complete(self, **info: object) -> None:
+            times.append(time.perf_counter())
 
     def empty(config: dict[str, float]) -> None:
         tune.report({"loss": config["x"]})
 
-    started = time.perf_counter()
     tune.Tuner(
         tune.with_resources(empty, {"cpu": 1}),
         param_space={"x": tune.uniform(0, 1)},
         tune_config=tune.TuneConfig(num_samples=trials, reuse_actors=keep),
-        run_config=tune.RunConfig(storage_path=tempfile.mkdtemp(dir=root), verbose=0),
+        run_config=tune.RunConfig(
+            storage_path=tempfile.mkdtemp(dir=root), verbose=0, callbacks=[Clock()]
+        ),
     ).fit()
-    return time.perf_counter() - started
+    return times
 
 
-def plain_tasks(trials: int, root: Path) -> float:
-    """Return the seconds that our controller needs with Ray tasks instead of Tune."""
+def plain_tasks(trials: int, root: Path) -> list[float]:
+    """Return when trials were over that our controller gave to plain Ray tasks."""
     import ray
 
-    controller, _ = controller_of(trials, root)
+    controller, times = controller_of(trials, root)
 
     @ray.remote(num_cpus=1, max_retries=0)
     def remote(record: dict[str, object]) -> dict[str, object]:
         return record
 
-    started = time.perf_counter()
     running = []
     while True:
         while len(running) < (os.cpu_count() or 1):
@@ -189,7 +192,7 @@ def plain_tasks(trials: int, root: Path) -> float:
                 break
             running.append(remote.remote(nothing(task, controller.settings).to_json()))
         if not running:
-            return time.perf_counter() - started
+            return times
         (done, *_), running = ray.wait(running)
         controller.commit(Record.from_json(ray.get(done)))
 
