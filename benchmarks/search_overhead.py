@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from autoadapt.config.load import from_plain
 from autoadapt.config.settings import ExperimentSettings
@@ -157,7 +158,7 @@ def plain_tune(trials: int, root: Path, *, keep: bool) -> list[float]:
         def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
             return tune.Callback, ()
 
-        def on_trial_complete(self, **info: object) -> None:
+        def on_trial_complete(self, *which: object, **info: object) -> None:
             times.append(time.perf_counter())
 
     def empty(config: dict[str, float]) -> None:
@@ -184,7 +185,7 @@ def plain_tasks(trials: int, root: Path) -> list[float]:
     def remote(record: dict[str, object]) -> dict[str, object]:
         return record
 
-    running = []
+    running: list[Any] = []
     while True:
         while len(running) < (os.cpu_count() or 1):
             task = controller.next_task()

@@ -246,7 +246,7 @@ def test_a_killed_owner_owns_nothing(tmp_path: Path) -> None:
         "import sys, time; from pathlib import Path; from autoadapt.files import owning\n"
         "with owning(Path(sys.argv[1])): print('owning', flush=True); time.sleep(60)"
     )
-    command = [sys.executable, "-c", code, tmp_path]
+    command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

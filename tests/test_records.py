@@ -16,10 +16,8 @@ NUMBERS = st.dictionaries(st.text(min_size=1), st.floats(allow_nan=False, allow_
 
 
 def record(**known: Any) -> Record:
-    return Record(
-        **{"number": 3, "architecture": ARCHITECTURE, "status": "finished", "seed": 1, "steps": 9}
-        | known
-    )
+    needed: dict[str, Any] = {"number": 3, "architecture": ARCHITECTURE, "seed": 1, "steps": 9}
+    return Record(**needed | {"status": "finished"} | known)
 
 
 @given(

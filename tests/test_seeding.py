@@ -46,8 +46,8 @@ def test_generators_start_from_the_derived_seed() -> None:
 def test_the_global_generators_are_left_alone() -> None:
     import random
 
-    before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]
+    before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
     generator(0, "x").random(3)
     python_random(0, "x").random()
-    after = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]
+    after = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
     assert before == after

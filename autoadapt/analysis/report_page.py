@@ -86,10 +86,10 @@ def adaptation_numbers(results: Sequence[AdaptationResult]) -> list[tuple[str, s
         return []
     headline, *others = results
     gains = [
-        f"{100 * (headline.miou_mean - other.miou_mean):+.1f} against {other.name}"
+        f"{signed(100 * (headline.miou_mean - other.miou_mean))} against {other.name}"
         for other in others
     ]
-    note = "; ".join(gain.replace("-", "−", 1) for gain in gains[:2]) or headline.name
+    note = "; ".join(gains[:2]) or headline.name
     return [("Target mIoU", f"{percent(headline.miou_mean)} %", note)]
 
 
@@ -155,6 +155,11 @@ def winner_section(report: SearchReport) -> Markup:
     return section(
         title, *words, facts(known), tag("h3", "Its choices"), facts(choices), anchor="winner"
     )
+
+
+def signed(points: float) -> str:
+    """Return a difference with its sign, a real minus where it is negative."""
+    return f"{points:+.1f}".replace("-", "−")
 
 
 def against(value: float | None, reference: float | None) -> str:

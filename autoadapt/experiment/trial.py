@@ -35,7 +35,7 @@ from autoadapt.data.regions import RegionMaps
 from autoadapt.data.training import TrainingData
 from autoadapt.data.transforms import Normalisation, normalise
 from autoadapt.errors import AutoAdaptError, TrainingDivergedError
-from autoadapt.files import waiting_lock, write_json, write_text
+from autoadapt.files import sweep, waiting_lock, write_json, write_text
 from autoadapt.networks.build import build
 from autoadapt.records import Record
 from autoadapt.scores._collect import Sample, collect
@@ -165,6 +165,7 @@ def run_trial(
     """
     result = task.folder / "result.json"
     with waiting_lock(task.folder / "lock"):  # a lost worker may still be running this trial
+        sweep(task.folder)
         if result.exists():
             return Record.from_json(json.loads(result.read_text()))
         started = time.perf_counter()

@@ -107,7 +107,7 @@ def main(config: str, root: Path, how: signal.Signals, kills: int, seed: int) ->
     rng = random.Random(seed)
     delays = (rng.uniform(0, seconds / 2) for _ in itertools.count())
     left: list[dict[str, Any]] = []
-    equal = []
+    equal: list[bool] = []
     while len(left) < kills:
         path = root / f"broken-{len(equal)}"
         left += interrupted(settings, path, how, delays, kills - len(left))

@@ -20,9 +20,9 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 def interrupted(config: Path, root: Path, how: signal.Signals, kills: int) -> dict[str, Any]:
-    arguments = [config, root, str(int(how)), str(kills), "7"]
+    arguments = [str(config), str(root), str(int(how)), str(kills), "7"]
     done = subprocess.run(
-        [sys.executable, DRIVER, *arguments], env=ENVIRONMENT, capture_output=True, text=True
+        [sys.executable, str(DRIVER), *arguments], env=ENVIRONMENT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -56,7 +56,7 @@ def test_records_do_not_tell_that_the_search_was_killed(
 @pytest.mark.slow
 def test_a_second_process_is_refused(small_config: Path, tmp_path: Path) -> None:
     code = "from autoadapt.cli import main; main()"
-    command = [sys.executable, "-c", code, "search", small_config, "--run", tmp_path]
+    command = [sys.executable, "-c", code, "search", str(small_config), "--run", str(tmp_path)]
     with owning(tmp_path):
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 2

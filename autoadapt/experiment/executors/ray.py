@@ -71,7 +71,7 @@ def execute(controller: Controller, watcher: Watcher, run: Run = run_trial) -> N
     """
     settings = controller.settings
     check_request(settings)
-    with environment(QUIET), connected(settings.executor), quiet_logs():
+    with environment(QUIET), quiet_logs(), connected(settings.executor):
         parallel = trials_at_once(settings.executor, nodes())
         watcher.stage(words(settings, parallel, nodes()))
         search(controller, run, parallel)
