@@ -52,7 +52,7 @@ def search(
     """Search, adapt the winner, evaluate, report. The same command resumes."""
     from autoadapt.cli.progress import watching
     from autoadapt.config.load import load
-    from autoadapt.experiment.search import run_search
+    from autoadapt.experiment.jobs import run_search
 
     settings = load(config, changes or [])
     folder = run or Path("runs") / settings.name
@@ -71,7 +71,7 @@ def adapt(
 ) -> None:
     """Adapt the winner of a run fully, beside its references."""
     from autoadapt.cli.progress import watching
-    from autoadapt.experiment.search import run_adapt
+    from autoadapt.experiment.jobs import run_adapt
 
     with watching() as watcher:
         page = run_adapt(run, watcher, method, steps)

@@ -23,6 +23,7 @@ from autoadapt.data.statistics import DataReport, check, class_frequencies
 from autoadapt.data.street import CLASSES, render
 from autoadapt.errors import AutoAdaptError, DataError
 from autoadapt.experiment.evaluate import Evaluation, evaluate
+from autoadapt.experiment.jobs import owned_experiment
 from autoadapt.experiment.predict import predict_pictures, save_png
 from autoadapt.experiment.reporting import (
     search_report,
@@ -33,7 +34,7 @@ from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.trial import domains_of, pick_device
 from autoadapt.experiment.watching import Watcher
-from autoadapt.files import owned, owning, write_json, write_text
+from autoadapt.files import owned, write_json, write_text
 from autoadapt.networks.build import describe
 from autoadapt.seeding import python_random
 from autoadapt.space import WithinLimits, load, sample_feasible
@@ -90,10 +91,7 @@ def device_named(name: str) -> Any:
 
 def correlate_run(path: Path, watcher: Watcher) -> tuple[str, Any, Path]:
     """Return the correlation of each score with the true mIoU: as text, as values, as a page."""
-    settings = RunFolder(path).settings()
-    with owning(path):
-        experiment = Experiment(RunFolder(path), settings, watcher)
-        experiment.check_data()
+    with owned_experiment(path, RunFolder(path).settings(), watcher) as experiment:
         report, page = write_correlation_report(experiment)
     return (
         correlation_text(report),

@@ -1,10 +1,9 @@
-"""The main job: search, adapt the winner, evaluate, report; resumed by the same call."""
+"""One experiment in its run folder: the search, its winner, and the winner fully adapted."""
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import yaml
 
@@ -18,7 +17,6 @@ from autoadapt.experiment.adapt import (
     adapt_fully,
     contenders,
     evaluation_of,
-    overridden,
 )
 from autoadapt.experiment.controller import Controller
 from autoadapt.experiment.evaluate import Evaluation
@@ -26,7 +24,7 @@ from autoadapt.experiment.executors import execute
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import domains_of, region_maps
 from autoadapt.experiment.watching import Watcher
-from autoadapt.files import owning, write_text
+from autoadapt.files import write_text
 from autoadapt.networks.build import describe
 from autoadapt.records import Record
 from autoadapt.space import Architecture, load
@@ -148,50 +146,3 @@ def winner_text(winner: Record) -> str:
         **winner.architecture.to_json(),
     }
     return yaml.safe_dump(plain, sort_keys=False)
-
-
-def run_search(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path:
-    """Do the whole job in a run folder, or continue it, and return the report page.
-
-    Raises:
-        AutoAdaptError: Something the user can mend; what was finished before is kept.
-    """
-    from autoadapt.experiment.reporting import write_search_report
-
-    with owning(path):
-        folder = RunFolder(path)
-        folder.prepare(settings)
-        experiment = Experiment(folder, settings, watcher)
-        experiment.check_data()
-        winner = experiment.search()
-        if settings.adapt is not None:
-            experiment.adapt(winner.architecture, settings.adapt)
-        watcher.stage("writing the report")
-        return write_search_report(experiment)
-
-
-def run_adapt(
-    path: Path, watcher: Watcher, method: str | None = None, steps: int | None = None
-) -> Path:
-    """Adapt the winner of an existing run with a method, and return the report page.
-
-    Raises:
-        RunError: The run has no winner yet, or its config no ``adapt`` section.
-    """
-    from autoadapt.experiment.reporting import write_search_report
-
-    settings = RunFolder(path).settings()
-    if settings.adapt is None:
-        raise RunError(
-            f"{path}: its config has no 'adapt' section, which says how long and how to train; "
-            "add one and search into a new folder"
-        )
-    with owning(path):
-        folder = RunFolder(path)
-        folder.prepare(settings)
-        experiment = Experiment(folder, settings, watcher)
-        experiment.check_data()
-        winner = experiment.winner()
-        experiment.adapt(winner.architecture, overridden(settings.adapt, method, steps))
-        watcher.stage("writing the report")
-        return write_search_report(experiment)
