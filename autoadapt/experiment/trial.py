@@ -166,14 +166,13 @@ def run_trial(
     result = task.folder / "result.json"
     with waiting_lock(task.folder / "lock"):  # a lost worker may still be running this trial
         sweep(task.folder)
-        if result.exists():
-            return Record.from_json(json.loads(result.read_text()))
-        started = time.perf_counter()
-        record = attempt(task, without_evaluation(settings), on_progress)
-        record = dataclasses.replace(record, seconds=round(time.perf_counter() - started, 3))
-        write_json(result, record.to_json())
+        if not result.exists():
+            started = time.perf_counter()
+            record = attempt(task, without_evaluation(settings), on_progress)
+            seconds = round(time.perf_counter() - started, 3)
+            write_json(result, dataclasses.replace(record, seconds=seconds).to_json())
         (task.folder / "checkpoint.pt").unlink(missing_ok=True)
-    return record
+        return Record.from_json(json.loads(result.read_text()))
 
 
 def attempt(task: Task, settings: ExperimentSettings, on_progress: OnProgress | None) -> Record:

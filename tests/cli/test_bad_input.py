@@ -10,6 +10,7 @@ import torch
 
 from autoadapt.cli import main
 from autoadapt.files import owning
+from autoadapt.strategies import base as strategies
 
 CONFIG = """\
 name: bad
@@ -66,7 +67,9 @@ def test_a_search_that_cannot_start(
     changes: list[str],
     words: str,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(strategies, "REJECTED", 3)  # counting the costs of 200 takes a minute
     overrides = [part for change in changes for part in ("--set", change)]
     run = tmp_path / "run"
     assert words in complaint(capsys, "search", config, "--run", run, *overrides)
@@ -117,9 +120,7 @@ def test_checkpoints_that_are_none(
     assert words in complaint(capsys, "predict", path, tmp_path, "--out", tmp_path / "out")
 
 
-def test_a_checkpoint_of_something_else(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_checkpoint_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "resnet.pt"
     torch.save({"conv1.weight": torch.zeros(2, 3)}, path)
     said = complaint(capsys, "predict", path, tmp_path, "--out", tmp_path / "out")

@@ -8,10 +8,10 @@ lose their worker are given back to the controller, which counts them (``executo
 
 Measured on two busy cores (``benchmarks/search_overhead.py``, medians): a trial that does nothing
 costs 22 ms here, 14 ms in a plain Tuner that keeps its workers, 5 s in one that does not, and 5 ms
-on plain Ray tasks below our controller. Next to a trial, which trains a network, 17 ms
-more than plain tasks do not count while a new process does: Tune stays, and on CPUs its workers are
-kept from one trial to the next. With GPUs each trial has a process of its own, because nothing
-else gives back all device memory.
+on plain Ray tasks below our controller. Next to a trial, which trains a network, 17 ms more than
+plain tasks do not count while a new process does: Tune stays, and on CPUs it may reuse a worker
+for the next trial. With GPUs each trial has a process of its own, because nothing else gives back
+all device memory.
 """
 
 import contextlib
