@@ -44,13 +44,16 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
-def text_table(header: Sequence[str], rows: Rows) -> str:
-    """Return columns aligned by spaces: the first to the left, the others to the right."""
+def text_table(header: Sequence[str], rows: Rows, *, words: int = 1) -> str:
+    """Return columns aligned by spaces: the first ``words`` to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        first, *others = zip(cells, widths, strict=True)
-        return "  ".join([first[0].ljust(first[1])] + [cell.rjust(width) for cell, width in others])
+        places = enumerate(zip(cells, widths, strict=True))
+        return "  ".join(
+            cell.ljust(width) if place < words else cell.rjust(width)
+            for place, (cell, width) in places
+        )
 
     rule = "  ".join("-" * width for width in widths)
     return "\n".join(line(cells).rstrip() for cells in (header, rule.split("  "), *rows))

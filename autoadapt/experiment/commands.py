@@ -159,7 +159,7 @@ def runs_text(root: Path, found: list[dict[str, Any]]) -> str:
         trials = f"{run['trials']}/{run['of']}" if "of" in run else "–"
         cells = [run["run"], run["state"], trials]
         rows.append(cells + [str(run.get(name) or "–") for name in header[3:]])
-    return text_table(header, rows)
+    return text_table(header, rows, words=2)
 
 
 def space_text(source: str) -> str:
@@ -183,7 +183,7 @@ def space_text(source: str) -> str:
             f"family {space.family}, {space.count():,} architectures; costs are counted at "
             f"{width}x{height}; limits: {'; '.join(limits) or 'none'}",
             "",
-            text_table(["choice", "values", "only when"], rows),
+            text_table(["choice", "values", "only when"], rows, words=3),
             "",
             f"reference {space.reference.id}: {describe(space.reference)}",
         ]
