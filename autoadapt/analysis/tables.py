@@ -45,7 +45,7 @@ def duration(seconds: float) -> str:
 
 
 def text_table(header: Sequence[str], rows: Rows, *, words: int = 1) -> str:
-    """Return columns aligned by spaces: the first ``words`` to the left, the others to the right."""
+    """Return columns aligned by spaces, the first ``words`` of them to the left."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
