@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+# Before torch is imported: tests run side by side, and small tensors gain nothing from threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 if TYPE_CHECKING:  # imported where they are used: most tests need no torch
     from autoadapt.data.training import TrainingData
     from autoadapt.space.architecture import Architecture

@@ -7,8 +7,9 @@ scene is no sign of collapse, a class that is missing in all of them is.
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from autoadapt.scores.base import Float, RegionStatistics
+from autoadapt.scores.base import Float, RegionStatistics, entropy
 
 Regions = Sequence[RegionStatistics]
 
@@ -27,41 +28,29 @@ def log_classes(regions: Regions) -> float:
     return float(np.log(classes))
 
 
-def entropy(p: Float) -> Float:
-    """Return the entropy of the last axis in nats; 0 log 0 = 0."""
-    positive = np.where(p > 0, p, 1.0)
-    # Adding zero turns the -0.0 of a certain prediction into 0.0.
-    result: Float = -(positive * np.log(positive)).sum(-1) + 0.0
-    return result
-
-
-def kept(image: RegionStatistics, smallest: int) -> RegionStatistics:
-    """Return the regions of at least ``smallest`` pixels.
+def kept(image: RegionStatistics, smallest: int) -> NDArray[np.bool_]:
+    """Return which regions have at least ``smallest`` pixels, (R,).
 
     Raises:
-        ValueError: None is left.
+        ValueError: None has.
     """
-    large = image.areas >= smallest
-    if large.all():
-        return image
+    large: NDArray[np.bool_] = image.areas >= smallest
     if not large.any():
         raise ValueError(f"a target image has no region of {smallest} pixels or more")
-    return RegionStatistics(
-        image.areas[large], image.p_sum[large], image.plogp_sum[large], image.hard[large]
-    )
+    return large
 
 
 def pixel_entropy(regions: Regions) -> float:
     """Return the mean entropy of a pixel over log C, in [0, 1]: equation 3 of AutoAdapt."""
     scale = log_classes(regions)
-    total = -sum(float(image.plogp_sum.sum()) for image in regions) + 0.0
+    total = sum(float(image.pixel_entropy.sum()) for image in regions)
     return total / (sum(float(image.areas.sum()) for image in regions) * scale)
 
 
 def diversity(regions: Regions) -> float:
     """Return the entropy of the mean prediction over log C, in [0, 1]."""
     scale = log_classes(regions)
-    total = np.sum([image.p_sum.sum(0) for image in regions], axis=0)
+    total = np.sum([image.class_mass for image in regions], axis=0)
     return float(entropy(total / total.sum())) / scale
 
 
@@ -73,11 +62,8 @@ def region_entropy(regions: Regions, weighting: str, smallest: int) -> float:
         weighting: ``area`` weighs a region by its pixels, ``region`` counts each once.
         smallest: Smaller regions are left out.
     """
-    scale = log_classes(regions)
-    large = [kept(image, smallest) for image in regions]
-    areas = np.concatenate([image.areas for image in large])
-    values = np.concatenate([entropy(image.p_sum / image.areas[:, None]) for image in large])
-    return weighted_mean(values, areas, weighting) / scale
+    values = [image.mean_entropy for image in regions]
+    return _mean_of_large(regions, values, weighting, smallest)
 
 
 def disagreement(regions: Regions, weighting: str, smallest: int) -> float:
@@ -85,23 +71,25 @@ def disagreement(regions: Regions, weighting: str, smallest: int) -> float:
 
     It is the entropy of the mean prediction of a region less the mean entropy of its pixels.
     """
+    values = [divergence(image) for image in regions]
+    return _mean_of_large(regions, values, weighting, smallest)
+
+
+def _mean_of_large(
+    regions: Regions, values: Sequence[Float], weighting: str, smallest: int
+) -> float:
+    """Return the mean of values, (R,) per image, over the larger regions, over log C."""
     scale = log_classes(regions)
-    large = [kept(image, smallest) for image in regions]
-    areas = np.concatenate([image.areas for image in large])
-    values = np.concatenate([divergence(image) for image in large])
-    return weighted_mean(values, areas, weighting) / scale
-
-
-def weighted_mean(values: Float, areas: Float, weighting: str) -> float:
-    """Return the mean over regions, (R,), weighted by ``area`` or by nothing (``region``)."""
+    masks = [kept(image, smallest) for image in regions]
+    large = np.concatenate([value[mask] for value, mask in zip(values, masks, strict=True)])
     if weighting == "region":
-        return float(values.mean())
-    return float(values @ areas / areas.sum())
+        return float(large.mean()) / scale
+    areas = np.concatenate([image.areas[mask] for image, mask in zip(regions, masks, strict=True)])
+    return float(large @ areas / areas.sum()) / scale
 
 
 def divergence(image: RegionStatistics) -> Float:
-    """Return the Jensen-Shannon divergence within each region in nats, (R,), I_r."""
-    mean = image.p_sum / image.areas[:, None]
-    within = -image.plogp_sum.sum(1) / image.areas
-    result: Float = np.maximum(entropy(mean) - within, 0.0)
+    """Return the Jensen-Shannon divergence within each region in nats, (R,), I_r; 0 if empty."""
+    within = image.pixel_entropy / np.maximum(image.areas, 1.0)
+    result: Float = np.maximum(image.mean_entropy - within, 0.0)
     return result

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -10,9 +11,19 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 
 
+def entropy(p: Float) -> Float:
+    """Return the entropy of the last axis in nats; 0 log 0 = 0."""
+    positive = np.where(p > 0, p, 1.0)
+    # Adding zero turns the -0.0 of a certain prediction into 0.0.
+    result: Float = -(positive * np.log(positive)).sum(-1) + 0.0
+    return result
+
+
 @dataclass(frozen=True)
 class RegionStatistics:
     """Sums over the regions of one target image (R regions, C classes).
+
+    What several scores need of them is derived once, when first asked for.
 
     Attributes:
         areas: (R,) pixels per region.
@@ -25,6 +36,29 @@ class RegionStatistics:
     p_sum: Float
     plogp_sum: Float
     hard: Float
+
+    @cached_property
+    def mean_prediction(self) -> Float:
+        """(R, C) mean of the class probabilities; 0 in an empty region."""
+        mean: Float = self.p_sum / np.maximum(self.areas, 1.0)[:, None]
+        return mean
+
+    @cached_property
+    def mean_entropy(self) -> Float:
+        """(R,) entropy of the mean prediction in nats; 0 in an empty region."""
+        return entropy(self.mean_prediction)
+
+    @cached_property
+    def pixel_entropy(self) -> Float:
+        """(R,) sum of the entropies of the pixels in nats."""
+        total: Float = 0.0 - self.plogp_sum.sum(1)
+        return total
+
+    @cached_property
+    def class_mass(self) -> Float:
+        """(C,) sum of the class probabilities of all pixels."""
+        mass: Float = self.p_sum.sum(0)
+        return mass
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from autoadapt.scores._sums import divergence, kept, log_classes
@@ -49,28 +50,30 @@ class Reent(Score):
         log_classes(statistics.regions)
         of_image = np.mean if self.reduction == "mean" else np.sum
         images = [
-            of_image(self._values(kept(image, self.smallest))) for image in statistics.regions
+            of_image(self._values(image, kept(image, self.smallest)))
+            for image in statistics.regions
         ]
         return float(np.mean(images))
 
-    def _values(self, image: RegionStatistics) -> Float:
-        """Return one value per region, (R,)."""
-        log_areas = np.log(image.areas)
+    def _values(self, image: RegionStatistics, large: NDArray[np.bool_]) -> Float:
+        """Return one value per large region."""
+        log_areas = np.log(image.areas[large])
         values: Float
         if self.variant == "loc":
-            values = -(location_entropy(image) / log_areas[:, None]).mean(1)
+            values = -(location_entropy(image, large) / log_areas[:, None]).mean(1)
         elif self.variant == "mass":
-            values = divergence(image) / log_areas - 1.0
+            values = divergence(image)[large] / log_areas - 1.0
         else:
-            values = image.plogp_sum.sum(1) / (image.p_sum.shape[1] * log_areas)
-        return 0.0 - values if self.variant == "flip" else values
+            values = image.pixel_entropy[large] / (image.p_sum.shape[1] * log_areas)
+        return 0.0 - values if self.variant == "printed" else values
 
 
-def location_entropy(image: RegionStatistics) -> Float:
-    """Return the entropy over locations of each class inside each region in nats, (R, C)."""
-    log_areas = np.broadcast_to(np.log(image.areas)[:, None], image.p_sum.shape)
+def location_entropy(image: RegionStatistics, large: NDArray[np.bool_]) -> Float:
+    """Return the entropy over locations of each class inside the large regions in nats."""
+    areas, p_sum = image.areas[large][:, None], image.p_sum[large]
+    log_areas = np.broadcast_to(np.log(areas), p_sum.shape)
     # The CPU kernel never returns less than 1e-38 per pixel: that is an absent class, too.
-    present = image.p_sum > 1e-30 * image.areas[:, None]
-    mass = np.where(present, image.p_sum, 1.0)
-    values = np.log(mass) - image.plogp_sum / mass
+    present = p_sum > 1e-30 * areas
+    mass = np.where(present, p_sum, 1.0)
+    values = np.log(mass) - image.plogp_sum[large] / mass
     return np.where(present, np.clip(values, 0.0, log_areas), log_areas)

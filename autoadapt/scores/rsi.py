@@ -26,8 +26,7 @@ class Rsi(Score):
         log_classes(statistics.regions)
         hits, union = 0.0, 0.0
         for image in statistics.regions:
-            share = image.p_sum / np.maximum(image.areas, 1.0)[:, None]
-            hits = hits + (image.hard * share).sum(0)
-            union = union + (image.hard + image.p_sum).sum(0)
+            hits = hits + (image.hard * image.mean_prediction).sum(0)
+            union = union + image.hard.sum(0) + image.class_mass
         union = np.maximum(union - hits, np.finfo(np.float64).tiny)
         return 0.0 - float(np.mean(hits / union))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from autoadapt.data.street import describe
+from autoadapt.data.street import backdrop, describe, strips
 from autoadapt.data.street.canvas import Canvas, Frame, Sprite, skin
 from autoadapt.data.street.labels import CAR, FENCE, POLE, SIGN, SKY
 from autoadapt.data.street.shade import house_shade
@@ -52,6 +52,7 @@ def test_a_tall_image_keeps_the_height_in_view() -> None:
 def test_a_frame_covers_the_pixels_it_should() -> None:
     board = canvas()
     board.facing(Frame(12.0, -1.0, 2.0, 0.0, 1.0), FULL, skin(WHITE, SIGN, GREY))
+    strips.paint(board)
     # 10 pixels per metre at 12 m: columns 70 to 99, rows 65 to 74.
     expected = np.full((120, 160), SKY)
     expected[65:75, 70:100] = SIGN
@@ -69,6 +70,7 @@ def test_the_nearer_frame_wins_in_any_order(near_first: bool) -> None:
     board = canvas()
     for frame, label in frames if near_first else frames[::-1]:
         board.facing(frame, FULL, skin(WHITE, label, GREY))
+    strips.paint(board)
     # Near: 20 pixels per metre, columns 70 to 89, rows 70 to 89; far: rows 65 to 74.
     assert (board.label == CAR).sum() == 20 * 20
     assert (board.label == SIGN).sum() == 40 * 10 - 20 * 5
@@ -82,6 +84,7 @@ def test_holes_show_what_is_behind() -> None:
         Sprite(parts, np.ones((2, 2))),
         skin(WHITE, SIGN, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
     )
+    strips.paint(board)
     # Quadrants of 10 x 10 pixels from row 55, column 80: part 1, hole / hole, part 2.
     np.testing.assert_allclose(board.image[:, 55, 80], (0.1, 0.2, 0.3))
     assert board.label[55, 95] == board.label[70, 80] == SKY
@@ -93,6 +96,7 @@ def test_mirroring_swaps_left_and_right() -> None:
     board = canvas()
     frame = Frame(12.0, -1.0, 1.0, 0.0, 1.0)
     board.facing(frame, left_only, skin(WHITE, SIGN, GREY), mirrored=True)
+    strips.paint(board)
     columns = np.flatnonzero((board.label == SIGN).any(axis=0))
     assert (columns.min(), columns.max()) == (80, 89)
 
@@ -100,7 +104,8 @@ def test_mirroring_swaps_left_and_right() -> None:
 def test_a_post_never_vanishes() -> None:
     board = canvas()
     # 0.02 m at 40 m are 0.06 pixels.
-    board.fill(Frame(40.0, 0.31, 0.33, 0.0, 4.0), GREY, POLE)
+    board.fill(Frame(40.0, 0.31, 0.33, 0.0, 4.0), skin(WHITE, POLE, GREY))
+    strips.paint(board)
     assert (board.label == POLE).any(axis=0).sum() == 1
 
 
@@ -108,6 +113,7 @@ def test_a_fence_recedes_by_hand() -> None:
     board = canvas()
     look = skin(WHITE, FENCE, GREY)
     board.along(3.0, (6.0, 12.0), FULL, look, height=1.0, period=(6.0, 12.0))
+    strips.paint(board)
     columns = np.flatnonzero((board.label == FENCE).any(axis=0))
     # At 12 m: 80 + 120 * 3 / 12 = 110; at 6 m: 140.
     assert (columns.min(), columns.max()) == (110, 139)
@@ -115,6 +121,55 @@ def test_a_fence_recedes_by_hand() -> None:
     # where a metre is 39.5 / 3 pixels high.
     assert board.depth[60:, 119].min() == pytest.approx(3 * 120 / 39.5)
     assert abs((board.label[:, 119] == FENCE).sum() - 39.5 / 3) <= 1
+
+
+def test_surfaces_that_cross_hide_each_other_in_part() -> None:
+    board = canvas()
+    board.along(3.0, (6.0, 12.0), FULL, skin(WHITE, FENCE, GREY), height=1.0, period=(6.0, 12.0))
+    board.facing(Frame(8.0, 2.0, 4.0, 0.0, 1.0), FULL, skin(WHITE, SIGN, GREY))
+    strips.paint(board)
+    # 15 pixels per metre at 8 m: the board spans columns 110 to 139, rows 67.5 to 82.5 (from row
+    # 67 or 68), and the fence, which column 125 meets at 8 m, is behind it left of that.
+    expected = np.where(np.arange(110, 140) < 125, SIGN, FENCE)
+    np.testing.assert_array_equal(board.label[75, 110:140], expected)
+    assert (board.depth[75, 110:125] == 8.0).all()
+    assert board.depth[75, 139] == pytest.approx(3 * 120 / 59.5)
+
+
+def test_of_two_at_one_depth_the_later_is_in_front() -> None:
+    board = canvas()
+    for label in (POLE, SIGN):
+        board.facing(Frame(12.0, -1.0, 1.0, 0.0, 1.0), FULL, skin(WHITE, label, GREY))
+    strips.paint(board)
+    assert (board.label == SIGN).sum() == 20 * 10
+    assert not (board.label == POLE).any()
+
+
+def test_notes_are_painted_once_and_only_in_front_of_what_is_there() -> None:
+    board = canvas()
+    board.depth[:, :80] = 5.0
+    board.facing(Frame(12.0, -1.0, 1.0, 0.0, 1.0), FULL, skin(WHITE, SIGN, GREY))
+    strips.paint(board)
+    assert (board.label == SIGN).sum() == 10 * 10
+    board.label[:] = SKY
+    board.depth[:] = 1e6
+    strips.paint(board)
+    assert (board.label == SKY).all()
+
+
+def test_ground_inside_ellipses_by_hand() -> None:
+    board = canvas()
+    depth = 1.5 / board.drops[61:, None]
+    ground = backdrop._Ground(61, board.slopes * depth, depth, depth / 120)
+    ellipses: list[tuple[float, ...]] = [(1.0, 12.0, 2.0, 3.0), (0.0, 6.0, 0.5, 1.0)]
+    both, none = backdrop._ellipses(board, ground, (ellipses, []))
+    expected = np.zeros_like(both)
+    for x, away, half_x, half_depth in ellipses:
+        dx, dz = (ground.x - x) / half_x, (depth - away) / half_depth
+        expected |= dx * dx + dz * dz < 1
+    assert expected.sum() > 100
+    np.testing.assert_array_equal(both, expected)
+    assert not none.any()
 
 
 def test_shade_of_a_house_by_hand() -> None:

@@ -11,8 +11,8 @@ Equal bytes on every machine
 ``render`` is a pure function of its arguments, and its bytes are pinned by a test. They cannot
 depend on the processor, the C library or the BLAS, because:
 
-* Arithmetic is ``+ - * /``, square root, comparison, floor, minimum and maximum, in float64 up to
-  the light of each pixel and in float32 in the lens. IEEE 754 defines each of them to the last
+* Arithmetic is ``+ - * /``, square root, comparison, floor, minimum and maximum, in float64 for all
+  that has a place and in float32 for light. IEEE 754 defines each of them to the last
   bit, and every NumPy call does just one, so nothing can be contracted into a fused multiply-add.
   ``exp``, ``sin`` and ``power`` differ between maths libraries and do not occur: light is kept
   linear and encoded with a square root (a gamma of 2), haze falls off as a rational function,
@@ -26,9 +26,9 @@ depend on the processor, the C library or the BLAS, because:
 How a scene is made
 -------------------
 ``scene`` draws what stands where (``things``) from the statistics of a style (``game``,
-``camera``). ``backdrop`` and ``walls`` paint sky, ground and houses. ``props`` paints the rest from
-far to near, against a depth buffer, so that a label always belongs to the surface seen. ``lens``
-turns light into an image; labels never pass through it.
+``camera``). ``backdrop`` and ``walls`` paint sky, ground and houses. ``props`` says which
+pictures show the rest, and ``strips`` paints them all at once, by depth, so that a label always
+belongs to the surface seen. ``lens`` turns light into an image; labels never pass through it.
 """
 
 import numpy as np

@@ -1,21 +1,31 @@
 """Sky, ground and skyline: what fills the image before anything stands in it."""
 
 from dataclasses import dataclass
+from itertools import chain
 from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoadapt.data.street import noise, walls
-from autoadapt.data.street.canvas import Canvas, Span
+from autoadapt.data.street.canvas import Canvas, Tones
 from autoadapt.data.street.labels import BUILDING, PAVEMENT, ROAD, TREE
 from autoadapt.data.street.shade import HouseShade
-from autoadapt.data.street.things import END, Rgb, Scene, Street
-from autoadapt.data.street.view import NEAREST, Floats
+from autoadapt.data.street.things import END, Light, Rgb, Scene, Street
+from autoadapt.data.street.view import Floats
 
 FURTHEST_GROUND = 2000.0
 SHADOWS_UNTIL = 36.0
 """Depth beyond which the shadow of a prop is too flat to see."""
+
+CONTACT = 0.45
+"""Share of the light that still arrives right below a thing."""
+
+ROADWAY, MARKING, PAVING, JOINT, KERB = (np.uint8(part) for part in range(5))
+PARTS = 5
+"""Parts of the ground."""
+
+Codes = NDArray[np.uint8]
 
 FAR_TREES: Rgb = (0.08, 0.14, 0.05)
 
@@ -45,7 +55,10 @@ def _sky(canvas: Canvas) -> None:
     cover = noise.sample(noise.cloudy(), away + light.drift, canvas.slopes * away + 2 * light.drift)
     # Noise of the table lies mostly within 0.25 and 0.75.
     cloud = np.minimum(np.maximum((cover - 0.74 + 0.5 * light.clouds) * 3.6, 0.0), 0.9)
-    canvas.image[:, :rows] = sky + (_column(light.cloud) - sky) * cloud
+    image = canvas.image[:, :rows]
+    contrast = (_column(light.cloud) - sky).astype(np.float32)
+    np.multiply(contrast, cloud.astype(np.float32), out=image)
+    image += sky.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -68,35 +81,41 @@ def _ground(canvas: Canvas, scene: Scene, shade: HouseShade) -> None:
     aside = np.abs(ground.x)
     crossing = (depth > street.junction[0]) & (depth < street.junction[1])
     road = (aside < street.kerb) | crossing
-    parts = np.where(road, 0, _paving(ground, aside, street))
-    parts[_markings(ground, aside, street) & road] = 1
-    colours = _colours(street).take(parts, axis=1)
+    parts = _paving(ground, aside, street)
+    np.copyto(parts, ROADWAY, where=road)
+    np.copyto(parts, MARKING, where=_markings(ground, aside, street) & road)
+    parts += np.uint8(PARTS) * _darkness(scene, canvas, ground, shade)
     table = noise.surface(street.rough, street.dirt)
-    colours *= 1 + noise.sample(table, depth * 14, ground.x * 20) * (9 / (9 + depth))
-
-    brightness = _brightness(canvas, scene, ground, shade)
-    ambient, sun = _column(light.ambient), _column(light.sun)
-    colours *= ambient * brightness[1] + sun * brightness[0]
-    canvas.image[:, top:] = colours
+    tone = noise.sample(table, depth * 14, ground.x * 20)
+    tone *= (9 / (9 + depth)).astype(np.float32)
+    tone += 1.0
+    part = parts.astype(np.intp)
+    for channel, colours in zip(canvas.image, _colours(street, light), strict=True):
+        np.multiply(colours.take(part), tone, out=channel[top:])
     canvas.label[top:] = np.where(road, np.uint8(ROAD), np.uint8(PAVEMENT))
     canvas.depth[top:] = depth
 
 
-def _colours(street: Street) -> Floats:
-    """Return the colours of road, marking, paving, joint and kerb, (3, 5)."""
+def _colours(street: Street, light: Light) -> Tones:
+    """Return the colour of each part under each light of ``_darkness``, (3, 4 * parts)."""
     paint = 0.85 - 0.4 * street.wear
     road, paving = np.array(street.road), np.array(street.paving)
-    return np.stack([road, np.full(3, paint), paving, paving * 0.75, paving * 1.25], axis=1)
+    parts = np.stack([road, np.full(3, paint), paving, paving * 0.75, paving * 1.25])
+    ambient, sun = np.array(light.ambient), np.array(light.sun)
+    lights = np.stack([ambient + sun, ambient, (ambient + sun) * CONTACT, ambient * CONTACT])
+    colours: Tones = (lights[:, None] * parts).reshape(-1, 3).T.astype(np.float32)
+    return colours
 
 
-def _paving(ground: _Ground, aside: Floats, street: Street) -> NDArray[np.intp]:
-    """Return part 2 for paving, 3 for a joint (none far away), 4 for the kerb; (h, W)."""
-    near = ground.pixel < 0.05
+def _paving(ground: _Ground, aside: Floats, street: Street) -> Codes:
+    """Return the part of each pixel of a pavement; joints are too thin to see far away; (h, W)."""
     joint = noise.fraction(aside * 1.1) < 0.08
     joint |= noise.fraction(ground.depth * 1.1) < 0.08
-    joint &= near
-    kerb = aside < street.kerb + np.maximum(0.2, ground.pixel)
-    return np.where(kerb, 4, np.where(joint, 3, 2))
+    joint &= ground.pixel < 0.05
+    parts = np.full(aside.shape, PAVING, dtype=np.uint8)
+    np.copyto(parts, JOINT, where=joint)
+    np.copyto(parts, KERB, where=aside < street.kerb + np.maximum(0.2, ground.pixel))
+    return parts
 
 
 def _markings(ground: _Ground, aside: Floats, street: Street) -> NDArray[np.bool_]:
@@ -115,58 +134,61 @@ def _markings(ground: _Ground, aside: Floats, street: Street) -> NDArray[np.bool
     return painted
 
 
-def _brightness(
-    canvas: Canvas, scene: Scene, ground: _Ground, shade: HouseShade
-) -> tuple[Floats, Floats]:
-    """Return the shares of sun and of surrounding light that reach the ground, (h, W) each."""
-    sun = shade.lit(ground.x, ground.depth).astype(np.float64)
-    openness = np.ones_like(sun)
+def _darkness(scene: Scene, canvas: Canvas, ground: _Ground, shade: HouseShade) -> Codes:
+    """Return which light reaches each pixel of the ground, (h, W).
+
+    0 is full light, 1 shade, 2 and 3 the same right below a thing that stands on the ground.
+    """
+    shadows: list[tuple[float, ...]] = []
+    contacts: list[tuple[float, ...]] = []
     light = scene.light
     casts = max(light.sun) > 0.15
     for prop in scene.props:
         size = prop.footprint()
         if size is None or size.depth > SHADOWS_UNTIL:
             continue
-        half_depth = size.half_depth * 1.1
-        extent = (size.depth - half_depth, size.depth + half_depth)
         if casts:
             # The shadow reaches from that of the foot to that of the top, away from the sun.
             first, last = size.foot * light.slant, min(size.height * light.slant, 8.0)
             reach = size.half_x + max(0.5 * (last - first), 0.0)
             x = size.x - light.side * 0.5 * (first + last)
-            _darken(canvas, ground, ((x - reach, x + reach), extent), ((sun, 0.0),))
-        if size.contact < 1:
-            sides = (size.x - size.half_x * 1.25, size.x + size.half_x * 1.25)
-            both = ((sun, size.contact), (openness, size.contact))
-            _darken(canvas, ground, (sides, extent), both)
-    return sun, openness
+            shadows.append((x, size.depth, reach, size.half_depth * 1.1))
+        if size.covers:
+            contacts.append((size.x, size.depth, size.half_x * 1.25, size.half_depth * 1.1))
+    shadow, contact = _ellipses(canvas, ground, (shadows, contacts))
+    dark = shadow | ~shade.lit(ground.x, ground.depth)
+    # The bytes of a truth value are 0 and 1.
+    codes: Codes = dark.view(np.uint8) + 2 * contact.view(np.uint8)
+    return codes
 
 
-def _darken(
-    canvas: Canvas,
-    ground: _Ground,
-    area: tuple[Span, Span],
-    maps: tuple[tuple[Floats, float], ...],
-) -> None:
-    """Lower each map to a value inside the ellipse that fills an area (across, depth)."""
-    (x0, x1), (near, far) = area
-    camera, near_row = canvas.camera, max(near, NEAREST)
-    if far <= near_row:
-        return
-    top = max(floor(camera.row(0.0, far)), ground.top) - ground.top
-    bottom = floor(camera.row(0.0, near_row)) + 1 - ground.top
-    left = min(camera.column(x0, near_row), camera.column(x0, far))
-    right = max(camera.column(x1, near_row), camera.column(x1, far))
-    box = (slice(top, bottom), slice(max(floor(left), 0), min(floor(right) + 1, camera.width)))
-    if bottom <= top or box[1].stop <= box[1].start:
-        return
-    dx = (ground.x[box] - 0.5 * (x0 + x1)) * (2 / (x1 - x0))
-    dz = (ground.depth[top:bottom] - 0.5 * (near + far)) * (2 / (far - near))
-    dx *= dx
-    inside = dx < 1 - dz * dz
-    for values, value in maps:
-        lowered = values[box]
-        np.copyto(lowered, np.minimum(lowered, value), where=inside)
+def _ellipses(
+    canvas: Canvas, ground: _Ground, groups: tuple[list[tuple[float, ...]], ...]
+) -> NDArray[np.bool_]:
+    """Return the ground inside any ellipse of each group, (groups, h, W).
+
+    An ellipse is given by x, depth and half its extent along both.
+    """
+    camera, (height, width) = canvas.camera, ground.x.shape
+    x, depth, half_x, half_depth = (
+        np.array(list(chain(*groups))).reshape(-1, 4, 1).transpose(1, 0, 2)
+    )
+    row_depth = ground.depth[:, 0]
+    away = (row_depth - depth) / half_depth
+    half = half_x * np.sqrt(np.maximum(1 - away * away, 0.0))
+    scale = camera.focal / row_depth
+    middle, half = camera.middle - 0.5 + (x - camera.x) * scale, half * scale
+    # Along a row, one more ellipse covers the pixels from its first, one less those after it.
+    group = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    offset = (group[:, None] * height + np.arange(height)) * (width + 1)
+    first, after = (
+        (np.ceil(np.minimum(np.maximum(edge, 0.0), width)).astype(np.intp) + offset).reshape(-1)
+        for edge in (middle - half, middle + half)
+    )
+    size = len(groups) * height * (width + 1)
+    change = np.bincount(first, minlength=size) - np.bincount(after, minlength=size)
+    cover = np.cumsum(change.reshape(-1, height, width + 1), axis=2)
+    return np.asarray(cover[:, :, :width] > 0)
 
 
 def _skyline(canvas: Canvas, scene: Scene) -> None:

@@ -53,21 +53,21 @@ def _tree(pointed: bool, variant: int, twentieths: int) -> Sprite:
 def paint_lamp(canvas: Canvas, lamp: Lamp, light: Rgb) -> None:
     """Paint a post, its arm and the lamp at the end of it."""
     x, depth, tall = lamp.x, lamp.depth, lamp.height
-    metal = (lamp.metal[0] * light[0], lamp.metal[1] * light[1], lamp.metal[2] * light[2])
-    canvas.fill(Frame(depth, x - 0.085, x + 0.085, 0.0, tall), metal, POLE)
+    metal = skin(light, POLE, lamp.metal)
+    canvas.fill(Frame(depth, x - 0.085, x + 0.085, 0.0, tall), metal)
     tip = x + lamp.reach
     if depth < DETAILS_UNTIL:
-        canvas.fill(Frame(depth, x - 0.13, x + 0.13, 0.0, 1.1), metal, POLE)
-        canvas.fill(Frame(depth, min(x, tip), max(x, tip), tall - 0.05, tall + 0.05), metal, POLE)
-    canvas.fill(Frame(depth, tip - 0.3, tip + 0.3, tall - 0.1, tall + 0.1), metal, POLE)
+        canvas.fill(Frame(depth, x - 0.13, x + 0.13, 0.0, 1.1), metal)
+        canvas.fill(Frame(depth, min(x, tip), max(x, tip), tall - 0.05, tall + 0.05), metal)
+    canvas.fill(Frame(depth, tip - 0.3, tip + 0.3, tall - 0.1, tall + 0.1), metal)
 
 
 def paint_sign(canvas: Canvas, sign: Sign, light: Rgb) -> None:
     """Paint a pole and the board or lights on it."""
     half_width, half_height, outer, inner = BOARDS[sign.kind]
     x, depth = sign.x, sign.depth
-    metal = (sign.metal[0] * light[0], sign.metal[1] * light[1], sign.metal[2] * light[2])
-    canvas.fill(Frame(depth, x - 0.06, x + 0.06, 0.0, sign.height), metal, POLE)
+    pole = Frame(depth, x - 0.06, x + 0.06, 0.0, sign.height)
+    canvas.fill(pole, skin(light, POLE, sign.metal))
     bottom, top = sign.height - half_height, sign.height + half_height
     # A board throws light back to the camera: it is brighter than what stands around it.
     bright = (light[0] * 0.85 + 0.12, light[1] * 0.85 + 0.12, light[2] * 0.85 + 0.12)

@@ -49,8 +49,7 @@ def _haze(canvas: Canvas) -> Pixels:
     depth *= canvas.light.haze
     depth += 1.0
     depth *= depth
-    light: Pixels = canvas.image.astype(np.float32)
-    light -= air
+    light: Pixels = canvas.image - air
     light /= depth
     light += air
     return light
@@ -61,8 +60,9 @@ def _vignette(canvas: Canvas, strength: float) -> Pixels:
     height, width = canvas.depth.shape
     rows = (np.arange(height) + 0.5) / height * 2 - 1
     columns = (np.arange(width) + 0.5) / width * 2 - 1
-    share = 1 - 0.5 * strength * ((rows * rows)[:, None] + columns * columns)
-    return np.asarray(share, dtype=np.float32)
+    loss = 0.5 * strength
+    left: Pixels = (1 - loss * rows * rows).astype(np.float32)[:, None]
+    return left - (loss * columns * columns).astype(np.float32)
 
 
 def _blur(image: Pixels, passes: float) -> Pixels:
@@ -138,4 +138,8 @@ def _quantise(image: Pixels) -> NDArray[np.uint8]:
     image += 0.5
     np.maximum(image, 0.0, out=image)
     np.minimum(image, 255.0, out=image)
-    return np.ascontiguousarray(image.astype(np.uint8).transpose(1, 2, 0))
+    channels, height, width = image.shape
+    bytes_last = np.empty((height, width, channels), dtype=np.uint8)
+    for channel, values in enumerate(image):
+        bytes_last[:, :, channel] = values
+    return bytes_last

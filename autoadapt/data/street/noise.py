@@ -4,6 +4,7 @@ A texture is a look-up: cheaper than a hash per pixel, and as exact.
 """
 
 from functools import cache, lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from autoadapt.seeding import generator
 
 Floats = NDArray[np.float64]
+Tones = NDArray[np.float32]
+Table = TypeVar("Table", NDArray[np.float64], NDArray[np.float32])
 
 SIDE = 128
 """Rows and columns of a table; a power of two, so that an index wraps with a mask."""
@@ -61,15 +64,30 @@ def tiled_grain(repeats: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
-def surface(rough: float, dirt: float) -> Floats:
+def surface(rough: float, dirt: float) -> Tones:
     """Return the deviation from mean brightness of a rough and stained material, (128, 128).
 
     The last one is kept: ground and walls of a scene share it.
     """
-    return _frozen((white() - 0.5) * (2 * rough) + (smooth(16) - 0.5) * (1.3 * dirt))
+    fine, coarse = _materials()
+    table = fine * (2 * rough) + coarse * (1.3 * dirt)
+    table.flags.writeable = False
+    return table
 
 
-def sample(table: Floats, row: Floats, column: Floats) -> Floats:
+@cache
+def _materials() -> tuple[Tones, Tones]:
+    """Return fine and coarse noise of mean 0 as single precision, (128, 128) each."""
+    return (white() - 0.5).astype(np.float32), (smooth(16) - 0.5).astype(np.float32)
+
+
+@cache
+def lots() -> Tones:
+    """Return ``white`` in single precision, (128, 128)."""
+    return white().astype(np.float32)
+
+
+def sample(table: Table, row: Floats | Tones, column: Floats | Tones) -> Table:
     """Look up a square table at real coordinates, which wrap and broadcast.
 
     They round down above -4096, which is all that is near, and towards 0 below.
@@ -79,7 +97,7 @@ def sample(table: Floats, row: Floats, column: Floats) -> Floats:
     return table.take(rows + columns)
 
 
-def fraction(values: Floats) -> Floats:
+def fraction(values: Table) -> Table:
     """Return the part after the point, in [0, 1), of negative numbers too."""
     return values - np.floor(values)
 

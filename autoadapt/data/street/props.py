@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from autoadapt.data.street import furniture, people, vehicles
+from autoadapt.data.street import furniture, people, strips, vehicles
 from autoadapt.data.street.canvas import Canvas
 from autoadapt.data.street.shade import HouseShade
 from autoadapt.data.street.things import (
@@ -37,9 +37,8 @@ PAINTERS: dict[type, Callable[[Canvas, Any, Rgb], None]] = {
 
 
 def paint(canvas: Canvas, scene: Scene, shade: HouseShade) -> None:
-    """Paint the props from far to near; the depth buffer settles those that interlock."""
-    props = [prop for prop in scene.props if _may_be_seen(canvas, prop)]
-    props.sort(key=lambda prop: -prop.furthest)
+    """Paint all props; depth settles which is seen where."""
+    props = _may_be_seen(canvas, scene.props)
     places = np.array([(prop.x, prop.furthest) for prop in props]).reshape(-1, 2)
     sunny = shade.lit(places[:, 0], places[:, 1]).tolist()
     ambient, sun = scene.light.ambient, scene.light.sun
@@ -50,10 +49,15 @@ def paint(canvas: Canvas, scene: Scene, shade: HouseShade) -> None:
     )
     for prop, is_sunny in zip(props, sunny, strict=True):
         PAINTERS[type(prop)](canvas, prop, in_sun if is_sunny else ambient)
+    strips.paint(canvas)
 
 
-def _may_be_seen(canvas: Canvas, prop: Prop) -> bool:
-    """Return False for props behind the camera, or beside the image even at their far end."""
-    depth, aside = prop.furthest, prop.x - canvas.camera.x
-    left, right = float(canvas.slopes[0]), float(canvas.slopes[-1])
-    return depth > NEAREST and left * depth - WIDEST < aside < right * depth + WIDEST
+def _may_be_seen(canvas: Canvas, props: tuple[Prop, ...]) -> list[Prop]:
+    """Return all but those behind the camera, or beside the image even at their far end."""
+    camera, left, right = canvas.camera.x, float(canvas.slopes[0]), float(canvas.slopes[-1])
+    return [
+        prop
+        for prop in props
+        if (depth := prop.furthest) > NEAREST
+        and left * depth - WIDEST < prop.x - camera < right * depth + WIDEST
+    ]

@@ -64,7 +64,7 @@ def _clear_of(cars: list[Car], props: list[Mover]) -> list[Mover]:
     clear: list[Mover] = []
     for prop in props:
         place = prop.footprint()
-        if any(place.touches(other) for other in taken):
+        if place.touches(taken):
             continue
         clear.append(prop)
         if isinstance(prop, Car):

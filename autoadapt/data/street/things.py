@@ -1,7 +1,8 @@
 """The things of a street as plain values: what, where, how large, which colour."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from autoadapt.data.street.style import Colour
 from autoadapt.data.street.view import View
@@ -98,8 +99,7 @@ class House:
     tiles: Rgb
 
 
-@dataclass(frozen=True)
-class Footprint:
+class Footprint(NamedTuple):
     """What a prop does to the light on the ground.
 
     Attributes:
@@ -109,7 +109,7 @@ class Footprint:
         half_depth: Half its extent along.
         foot: Height above the ground where it starts to cast a shadow.
         height: Height where it ends.
-        contact: Share of the surrounding light that still arrives below it.
+        covers: Whether it keeps even the light of the sky from the ground below it.
     """
 
     x: float
@@ -118,12 +118,18 @@ class Footprint:
     half_depth: float
     foot: float
     height: float
-    contact: float
+    covers: bool
 
-    def touches(self, other: "Footprint") -> bool:
-        """Return whether two footprints come closer than 0.3 m along both axes."""
-        aside = abs(self.x - other.x) < self.half_x + other.half_x + 0.3
-        return aside and abs(self.depth - other.depth) < self.half_depth + other.half_depth + 0.3
+    def touches(self, others: Iterable["Footprint"]) -> bool:
+        """Return whether this comes closer than 0.3 m, along both axes, to any of the others."""
+        x, depth, half_x, half_depth = self[:4]
+        for other in others:
+            if (
+                abs(x - other.x) < half_x + other.half_x + 0.3
+                and abs(depth - other.depth) < half_depth + other.half_depth + 0.3
+            ):
+                return True
+        return False
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ class Tree:
     def footprint(self) -> Footprint | None:
         """Return its effect on the ground."""
         return Footprint(
-            self.x, self.depth, self.radius, self.radius, self.height * 0.45, self.height, 1.0
+            self.x, self.depth, self.radius, self.radius, self.height * 0.45, self.height, False
         )
 
 
@@ -169,7 +175,7 @@ class Lamp:
 
     def footprint(self) -> Footprint | None:
         """Return its effect on the ground."""
-        return Footprint(self.x, self.depth, 0.12, 0.12, 0.0, self.height, 1.0)
+        return Footprint(self.x, self.depth, 0.12, 0.12, 0.0, self.height, False)
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ class Sign:
 
     def footprint(self) -> Footprint | None:
         """Return its effect on the ground."""
-        return Footprint(self.x, self.depth, 0.15, 0.12, 0.0, self.height, 1.0)
+        return Footprint(self.x, self.depth, 0.15, 0.12, 0.0, self.height, False)
 
 
 @dataclass(frozen=True)
@@ -236,8 +242,8 @@ class Car:
         """Return its effect on the ground."""
         across, along = self.width / 2, self.length / 2
         if self.heading == 0:
-            return Footprint(self.x, self.depth + across, along, across, 0.0, self.height, 0.45)
-        return Footprint(self.x, self.depth + along, across, along, 0.0, self.height, 0.45)
+            return Footprint(self.x, self.depth + across, along, across, 0.0, self.height, True)
+        return Footprint(self.x, self.depth + along, across, along, 0.0, self.height, True)
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,7 @@ class Walker:
 
     def footprint(self) -> Footprint:
         """Return its effect on the ground."""
-        return Footprint(self.x, self.depth, 0.25, 0.2, 0.0, self.height, 1.0)
+        return Footprint(self.x, self.depth, 0.25, 0.2, 0.0, self.height, False)
 
 
 @dataclass(frozen=True)
@@ -285,7 +291,7 @@ class Cyclist:
 
     def footprint(self) -> Footprint:
         """Return its effect on the ground."""
-        return Footprint(self.x, self.depth, 0.3, 0.5, 0.0, self.height, 1.0)
+        return Footprint(self.x, self.depth, 0.3, 0.5, 0.0, self.height, False)
 
 
 Mover = TypeVar("Mover", Car, Walker | Cyclist)

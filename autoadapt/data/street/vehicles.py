@@ -15,6 +15,8 @@ BODY, GLASS, TYRE, LAMP, PLATE, BUMPER = range(1, 7)
 WAIST = 0.58
 """Height of the bonnet; shapes are drawn in car heights, half widths and lengths."""
 
+RUBBER, NUMBER_PLATE = linear((36, 36, 38)), linear((226, 222, 196))
+
 ONE_PIECE_FROM = 22.0
 """Depth from which window and body of an end are drawn in one plane."""
 
@@ -72,12 +74,13 @@ def _paint_flank(canvas: Canvas, car: Car, look: Skin) -> None:
         return
     inner = -1 if aside > 0 else 1
     gain = 1.0 if inner == canvas.light.side else 0.72
+    red, green, blue = look.light
     start, end = car.depth, car.depth + car.length
     canvas.along(
         car.x + inner * car.width / 2,
         (start, end),
         _flank(car.boxy),
-        Skin(look.colours * gain, look.label),
+        Skin((red * gain, green * gain, blue * gain), look.label, look.colours),
         height=car.height,
         period=(start, end) if car.heading == 1 else (end, start),
     )
@@ -91,8 +94,7 @@ def _skin(canvas: Canvas, car: Car, light: Rgb) -> Skin:
         lamp = linear((255, 250, 220) if car.lit else (206, 208, 206))
     glass = (0.05 + 0.14 * sky[0], 0.05 + 0.14 * sky[1], 0.05 + 0.14 * sky[2])
     bumper = (paint[0] * 0.45 + 0.01, paint[1] * 0.45 + 0.01, paint[2] * 0.45 + 0.01)
-    rubber, plate = linear((36, 36, 38)), linear((226, 222, 196))
-    return skin(light, CAR, paint, glass, rubber, lamp, plate, bumper)
+    return skin(light, CAR, paint, glass, RUBBER, lamp, NUMBER_PLATE, bumper)
 
 
 @cache
