@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -237,7 +238,7 @@ def data_text(report: DataReport) -> str:
         if one.frequencies:
             rows = [[name, decimal(100 * share, 3)] for name, share in one.frequencies.items()]
             rows.append(["void, of all", decimal(100 * one.void, 3)])
-            lines.append(text_table(["  class", "% of pixels"], [[f"  {a}", b] for a, b in rows]))
+            lines.append(textwrap.indent(text_table(["class", "% of pixels"], rows), "  "))
         elif not one.problem:
             lines.append("  labels are not opened")
     if report.overlap:
