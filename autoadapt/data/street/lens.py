@@ -80,32 +80,19 @@ def _blur(image: Pixels, passes: float) -> Pixels:
 
 def _binomial(image: Pixels, step: int) -> Pixels:
     """One (1, 2, 1) / 4 pass along rows and columns, taps ``step`` apart; the border repeats."""
-    soft = _pairs(_pairs(image, step, grow=True), step, grow=False)
-    # Columns are the rows of the transposed view, without a copy.
-    columns = soft.transpose(0, 2, 1)
-    columns = _pairs(_pairs(columns, step, grow=True), step, grow=False)
-    columns *= 0.0625
-    return columns.transpose(0, 2, 1)
-
-
-def _pairs(image: Pixels, step: int, *, grow: bool) -> Pixels:
-    """Return the sum of each row and the one ``step`` further.
-
-    Growing, these are ``step`` rows more than there were, because the rows at the border repeat
-    beyond it; otherwise they are as many fewer.
-    """
-    if not grow:
-        return image[:, step:] + image[:, :-step]
     channels, height, width = image.shape
-    # An array of the same memory order as the view: adding across orders is slow.
-    flipped = image.strides[1] < image.strides[2]
-    order = (0, 2, 1) if flipped else (0, 1, 2)
-    shape = (channels, height + step, width)
-    pairs: Pixels = np.empty([shape[axis] for axis in order], dtype=np.float32).transpose(order)
-    np.add(image[:, step:], image[:, :-step], out=pairs[:, step:-step])
-    np.add(image[:, :step], image[:, :1], out=pairs[:, :step])
-    np.add(image[:, -step:], image[:, -1:], out=pairs[:, -step:])
-    return pairs
+    padded = np.empty((channels, height + 2 * step, width + 2 * step), dtype=np.float32)
+    padded[:, step:-step, step:-step] = image
+    padded[:, :step, step:-step] = image[:, :1]
+    padded[:, -step:, step:-step] = image[:, -1:]
+    padded[:, :, :step] = padded[:, :, step : step + 1]
+    padded[:, :, -step:] = padded[:, :, -step - 1 : -step]
+    rows = padded[:, step:] + padded[:, :-step]
+    rows = rows[:, step:] + rows[:, :-step]
+    both = rows[:, :, step:] + rows[:, :, :-step]
+    soft: Pixels = both[:, :, step:] + both[:, :, :-step]
+    soft *= 0.0625
+    return soft
 
 
 def _tone(image: Pixels, contrast: float) -> Pixels:
