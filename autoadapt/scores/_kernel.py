@@ -68,30 +68,46 @@ def _compiled(function: Function) -> Function:
 
 @_compiled
 def _largest(logits: Any, row: int, left: int, width: int, best: Any, top: Any) -> None:
-    """Write the largest logit of each column to ``top`` and its class to ``best``."""
+    """Write the largest logit of each column to ``top`` and its class to ``best``.
+
+    Classes go in pairs: half the reading and writing of ``top`` and ``best``.
+    """
     if row < 0 or left < 0:  # never; tells the compiler that no index wraps around
         return
+    classes = logits.shape[0]
     for j in range(width):
         top[j] = logits[0, row, left + j]
         best[j] = np.int32(0)
-    for c in range(1, logits.shape[0]):
-        label = np.int32(c)
+    for c in range(1, classes - 1, 2):
+        first, second = np.int32(c), np.int32(c + 1)
         for j in range(width):
-            old, new, before = top[j], logits[c, row, left + j], best[j]
-            larger = new > old
-            top[j] = new if larger else old
-            best[j] = label if larger else before
+            a, b = logits[c, row, left + j], logits[c + 1, row, left + j]
+            old, label = top[j], best[j]
+            label = first if a > old else label
+            old = a if a > old else old
+            best[j] = second if b > old else label
+            top[j] = b if b > old else old
+    if classes % 2 == 0:
+        last = np.int32(classes - 1)
+        for j in range(width):
+            new, old, label = logits[classes - 1, row, left + j], top[j], best[j]
+            best[j] = last if new > old else label
+            top[j] = new if new > old else old
 
 
 @_compiled
-def _powers(logits: Any, row: int, left: int, width: int, top: Any, logs: Any, powers: Any) -> None:
-    """Write ``x = log2(e) * (logit - top)`` to ``logs`` and ``2**x`` to ``powers``.
+def _powers(
+    logits: Any, row: int, left: int, width: int, top: Any, logs: Any, powers: Any, total: Any
+) -> None:
+    """Write ``x = log2(e) * (logit - top)`` to ``logs``, ``2**x`` to ``powers`` and their sum.
 
     ``2**x = 2**n * 2**(x - n)`` with n the nearest whole number: adding ``ROUND`` leaves n in the
     lowest bits, from where a shift moves it into the exponent of the polynomial's value.
     """
     if row < 0 or left < 0:
         return
+    for j in range(width):
+        total[j] = np.float32(0.0)
     for c in range(logits.shape[0]):
         for j in range(width):
             x = (logits[c, row, left + j] - top[j]) * LOG2_E
@@ -101,25 +117,22 @@ def _powers(logits: Any, row: int, left: int, width: int, top: Any, logs: Any, p
             f = x - (n - ROUND)
             y = ((((E5 * f + E4) * f + E3) * f + E2) * f + E1) * f + ONE
             shifted = np.int32(np.float32(n).view(np.int32) << EXPONENT)
-            powers[c, j] = np.int32(np.float32(y).view(np.int32) + shifted).view(np.float32)
+            power = np.int32(np.float32(y).view(np.int32) + shifted).view(np.float32)
+            powers[c, j] = power
+            total[j] += power
 
 
 @_compiled
-def _totals(powers: Any, width: int, inverse: Any, log_total: Any) -> None:
+def _logarithms(total: Any, width: int, inverse: Any, log_total: Any) -> None:
     """Write one over the sum of the powers of each column, and the log2 of the sum."""
     for j in range(width):
-        inverse[j] = powers[0, j]
-    for c in range(1, powers.shape[0]):
-        for j in range(width):
-            inverse[j] += powers[c, j]
-    for j in range(width):
-        bits = np.float32(inverse[j]).view(np.int32)
+        bits = np.float32(total[j]).view(np.int32)
         n = np.int32(bits - SQRT_HALF_BITS) >> EXPONENT
         mantissa = np.int32(bits - np.int32(n << EXPONENT)).view(np.float32)
         t = (mantissa - ONE) / (mantissa + ONE)
         q = t * t
         log_total[j] = t * ((((L4 * q + L3) * q + L2) * q + L1) * q + L0) + np.float32(n)
-        inverse[j] = ONE / inverse[j]
+        inverse[j] = ONE / total[j]
 
 
 @_compiled
@@ -135,26 +148,54 @@ def _accumulate(
 
 
 @_compiled
-def _hand_over(columns: Any, j: int, table: Any) -> None:
-    """Add the accumulators of one column to the table of a region, (2, C), and clear them."""
-    if j < 0:
+def _hand_over(columns: Any, j: int, end: int, sums: Any, region: int) -> None:
+    """Add the accumulators of columns j to end - 1 to the sums of a region, and clear them."""
+    if j < 0 or region < 0:
         return
-    for c in range(columns.shape[1]):
-        table[0, c] += columns[0, c, j]
-        table[1, c] += columns[1, c, j]
-        columns[0, c, j] = np.float32(0.0)
-        columns[1, c, j] = np.float32(0.0)
+    for kind in range(2):
+        for c in range(columns.shape[1]):
+            total = columns[kind, c, j]
+            columns[kind, c, j] = np.float32(0.0)
+            for k in range(j + 1, end):
+                total += columns[kind, c, k]
+                columns[kind, c, k] = np.float32(0.0)
+            sums[region, kind, c] += total
 
 
 @_compiled
 def _leave(row: int, labels: Any, current: Any, since: Any, columns: Any, tables: Any) -> None:
-    """Hand over the columns whose region is another one in this row; few are."""
-    for j in range(labels.size):
-        if labels[j] != current[j]:
-            tables[0][current[j]] += row - since[j]
-            _hand_over(columns, j, tables[1][current[j]])
+    """Hand over the columns whose region is another one in this row; few are.
+
+    Neighbours that leave the same region together are handed over together.
+    """
+    areas, sums, _ = tables
+    j = 0
+    while j < labels.size:
+        region = current[j]
+        if labels[j] == region:
+            j += 1
+            continue
+        start = j
+        while j < labels.size and current[j] == region and labels[j] != region:
+            areas[region] += row - since[j]
             current[j] = labels[j]
             since[j] = row
+            j += 1
+        _hand_over(columns, start, j, sums, region)
+
+
+@_compiled
+def _count(labels: Any, best: Any, hard: Any) -> None:
+    """Count the most probable classes of one row, (R, C).
+
+    Two places of the row take turns: they rarely wait for each other's counter.
+    """
+    half = labels.size // 2
+    for j in range(half):
+        hard[labels[j], best[j]] += 1
+        hard[labels[half + j], best[half + j]] += 1
+    if labels.size % 2:
+        hard[labels[-1], best[labels.size - 1]] += 1
 
 
 @_compiled
@@ -164,8 +205,8 @@ def _band(logits: Any, regions: Any, first: int, last: int, tables: Any) -> None
     logs = np.empty((classes, STRIP + PADDING), np.float32)
     powers = np.empty((classes, STRIP + PADDING), np.float32)
     columns = np.zeros((2, classes, STRIP + PADDING), np.float32)
-    pixels = np.empty((3, STRIP), np.float32)
-    top, inverse, log_total = pixels[0], pixels[1], pixels[2]
+    pixels = np.empty((4, STRIP), np.float32)
+    top, total, inverse, log_total = pixels[0], pixels[1], pixels[2], pixels[3]
     best = np.empty(STRIP, np.int32)
     since = np.empty(STRIP, np.int64)
     nowhere = np.full(STRIP, -1, np.int32)
@@ -177,11 +218,10 @@ def _band(logits: Any, regions: Any, first: int, last: int, tables: Any) -> None
             labels = regions[row, left : left + width]
             _leave(row, labels, current, since, columns, tables)
             _largest(logits, row, left, width, best, top)
-            _powers(logits, row, left, width, top, logs, powers)
-            _totals(powers, width, inverse, log_total)
+            _count(labels, best, tables[2])
+            _powers(logits, row, left, width, top, logs, powers, total)
+            _logarithms(total, width, inverse, log_total)
             _accumulate(logs, powers, width, inverse, log_total, columns)
-            for j in range(width):
-                tables[2][labels[j], best[j]] += 1
         _leave(last, nowhere[:width], current, since, columns, tables)
 
 

@@ -293,3 +293,16 @@ def test_a_value_that_is_not_finite_is_a_reason() -> None:
 
     assert found == {}
     assert errors == {"entropy": "the value is nan"}
+
+
+def test_an_empty_region_changes_nothing() -> None:
+    image = street(3)
+    table = np.zeros((1, 5))
+    extended = RegionStatistics(
+        np.append(image.areas, 0.0),
+        np.append(image.p_sum, table, axis=0),
+        np.append(image.plogp_sum, table, axis=0),
+        np.append(image.hard, table, axis=0),
+    )
+
+    assert values(extended) == pytest.approx(values(image), rel=1e-12)
