@@ -196,8 +196,16 @@ def test_an_error_of_the_controller_stops_the_search(
         execute(controller_in(tmp_path, ON_RAY, on_record=full), scoring())
 
 
+@pytest.fixture
+def heeding_ctrl_c() -> Iterator[None]:
+    """Python leaves SIGINT ignored where it was started so, as shells do in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_ctrl_c_stops_at_once_and_the_search_can_go_on(
-    cluster: None, controller_in: Make, tmp_path: Path
+    cluster: None, heeding_ctrl_c: None, controller_in: Make, tmp_path: Path
 ) -> None:
     def slow(task: Task, settings: ExperimentSettings) -> str:
         if task.number == 2:
