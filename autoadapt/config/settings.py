@@ -15,6 +15,7 @@ Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Above0 = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Side = Annotated[int, Field(ge=16)]
 Size = tuple[Side, Side]
 """Height and width in pixels."""
@@ -313,7 +314,7 @@ class ExperimentSettings(Strict):
     data: DataSettings
     search: SearchSettings
     seed: int = 0
-    device: str = "auto"
+    device: Device = "auto"
     threads: Positive | None = None
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)

@@ -28,14 +28,29 @@ class Contender:
     """An architecture and the method it is fully trained with.
 
     Attributes:
-        name: Folder under ``adapted/``.
-        title: What tables call it.
+        role: ``winner`` of the search, or ``reference`` of the space.
     """
 
-    name: str
-    title: str
+    role: str
     architecture: Architecture
     method: PluginSettings
+
+    @property
+    def name(self) -> str:
+        """Folder under ``adapted/``."""
+        return f"{self.role}-{self.method.name}"
+
+    @property
+    def title(self) -> str:
+        """What tables and progress call it."""
+        return title_of(self.name)
+
+
+def title_of(name: str) -> str:
+    """Return how tables call the contender of a folder: ``winner, source-only``."""
+    role, _, method = name.partition("-")
+    known = {"reference": "hand-crafted"}
+    return f"{known.get(role, role)}, {method.replace('_', '-')}"
 
 
 def contenders(
@@ -46,18 +61,13 @@ def contenders(
     A warm-up belongs to adaptation methods alone; source-only training has the same number of
     steps, schedule and batches.
     """
-    method = adapt.method
-    chosen = [Contender(f"winner-{method.name}", f"winner, {method.name}", winner, method)]
-    plain = PluginSettings(name="source_only")
+    roles = {"winner": winner}
     if adapt.hand_crafted and reference != winner:
-        name, title = f"reference-{method.name}", f"hand-crafted, {method.name}"
-        chosen.append(Contender(name, title, reference, method))
-    if adapt.source_only and method.name != "source_only":
-        chosen.append(Contender("winner-source_only", "winner, source-only", winner, plain))
-        if adapt.hand_crafted and reference != winner:
-            title = "hand-crafted, source-only"
-            chosen.append(Contender("reference-source_only", title, reference, plain))
-    return chosen
+        roles["reference"] = reference
+    methods = [adapt.method]
+    if adapt.source_only and adapt.method.name != "source_only":
+        methods.append(PluginSettings(name="source_only"))
+    return [Contender(role, roles[role], method) for method in methods for role in roles]
 
 
 def adapt_fully(

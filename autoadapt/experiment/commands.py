@@ -33,7 +33,7 @@ from autoadapt.experiment.reporting import (
 )
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
-from autoadapt.experiment.trial import domains_of, pick_device
+from autoadapt.experiment.trial import device_named, domains_of, pick_device
 from autoadapt.experiment.watching import Watcher
 from autoadapt.files import owned, write_json, write_text
 from autoadapt.networks.build import describe
@@ -74,20 +74,9 @@ def evaluation_text(result: Evaluation) -> str:
     return text_table([f"{result.images} images", "IoU in %"], rows)
 
 
-def predict_checkpoint(
-    checkpoint: Path, images: Sequence[Path], out: Path, device: str = "auto"
-) -> list[Path]:
+def predict_checkpoint(checkpoint: Path, images: Sequence[Path], out: Path) -> list[Path]:
     """Predict images with a model file and return the label maps written."""
-    return predict_pictures(load_model(checkpoint, device_named(device)), images, out)
-
-
-def device_named(name: str) -> Any:
-    """Return a torch device; ``auto`` is CUDA where there is one."""
-    import torch
-
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return predict_pictures(load_model(checkpoint, device_named("auto")), images, out)
 
 
 def correlate_run(path: Path, watcher: Watcher) -> tuple[str, Any, Path]:

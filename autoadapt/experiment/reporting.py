@@ -12,6 +12,7 @@ from autoadapt.analysis.results import AdaptationResult
 from autoadapt.analysis.tables import quantity
 from autoadapt.data.classes import ClassTable, colorize
 from autoadapt.data.open import class_table
+from autoadapt.experiment.adapt import title_of
 from autoadapt.experiment.evaluate import Evaluation, evaluate
 from autoadapt.experiment.predict import png_bytes
 from autoadapt.experiment.search import Experiment
@@ -20,8 +21,6 @@ from autoadapt.files import write_json
 from autoadapt.networks.build import describe
 from autoadapt.records import Record, finished
 from autoadapt.training.model import load_model
-
-TITLES = {"winner": "winner", "reference": "hand-crafted"}
 
 
 def write_search_report(experiment: Experiment) -> Path:
@@ -110,7 +109,7 @@ def result_of(name: str, found: dict[int, Evaluation]) -> AdaptationResult:
     kind = "on source images alone" if method == "source_only" else f"with {method}"
     whose = "the winner of the search" if role == "winner" else "the hand-crafted reference"
     return AdaptationResult(
-        name=f"{TITLES.get(role, role)}, {method.replace('_', '-')}",
+        name=title_of(name),
         description=f"{whose}, trained {kind}",
         iou=np.stack([evaluation.iou for evaluation in found.values()]),
         classes=first.classes,
@@ -140,9 +139,7 @@ def samples(experiment: Experiment, table: ClassTable) -> list[Sample]:
     shown: list[dict[str, bytes]] = [{"input": png_bytes(image)} for image in pixels]
     for name, path in models.items():
         model = load_model(path, pick_device(settings))
-        role, _, method = name.partition("-")
-        caption = f"{TITLES.get(role, role)}, {method.replace('_', '-')}"
-        add_pictures(shown, caption, model.predict(pixels, images.size), table)
+        add_pictures(shown, title_of(name), model.predict(pixels, images.size), table)
     if labelled is not None:
         add_pictures(shown, "truth", labelled.labels(indices), table)
     return [

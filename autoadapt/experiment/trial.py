@@ -34,7 +34,7 @@ from autoadapt.data.open import class_names, open_source, open_target
 from autoadapt.data.regions import RegionMaps
 from autoadapt.data.training import TrainingData
 from autoadapt.data.transforms import Normalisation, normalise
-from autoadapt.errors import AutoAdaptError, TrainingDivergedError
+from autoadapt.errors import AutoAdaptError, ExecutorError, TrainingDivergedError
 from autoadapt.files import sweep, waiting_lock, write_json, write_text
 from autoadapt.networks.build import build
 from autoadapt.records import Record
@@ -146,10 +146,24 @@ def scored_images(available: int, wanted: int) -> list[int]:
 
 
 def pick_device(settings: ExperimentSettings) -> torch.device:
-    """Return the device of a trial: what the settings name, or CUDA where there is one."""
-    if settings.device != "auto":
-        return torch.device(settings.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the device of a trial, as ``device_named`` does for the name in the settings."""
+    return device_named(settings.device)
+
+
+def device_named(name: str) -> torch.device:
+    """Return a device by name; ``auto`` is CUDA where there is one.
+
+    Raises:
+        ExecutorError: CUDA is asked for and is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ExecutorError(
+            f"device is {name}, but PyTorch finds no CUDA device on this machine; "
+            "use --set device=auto, or install a build of PyTorch with CUDA"
+        )
+    return torch.device(name)
 
 
 def run_trial(

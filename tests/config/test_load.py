@@ -78,6 +78,7 @@ def test_all_mistakes_are_reported_at_once_with_their_lines(tmp_path: Path) -> N
         ("search.trials=[", "not valid YAML"),
         ("data.source.kind=folder", "a folder data set needs this key"),
         ("executor.gpus=-1", "executor.gpus"),
+        ("device=gpu", "device: string should match pattern"),
         ("name=no", "name: input should be a valid string"),
     ],
 )

@@ -10,7 +10,7 @@ import torch
 
 from autoadapt.config.load import load
 from autoadapt.config.settings import ExperimentSettings
-from autoadapt.errors import DataError, TrainingDivergedError
+from autoadapt.errors import DataError, ExecutorError, TrainingDivergedError
 from autoadapt.experiment import trial
 from autoadapt.experiment.trial import Task, run_trial, scored_images
 from autoadapt.records import Record
@@ -111,3 +111,12 @@ def test_the_seed_of_a_trial_is_its_own(
         folder = task.folder / str(number)
         run_trial(dataclasses.replace(task, number=number, folder=folder), settings)
     assert seeds[0] != seeds[1]
+
+
+def test_cuda_that_is_not_there_stops_the_search(
+    monkeypatch: pytest.MonkeyPatch, settings: ExperimentSettings, task: Task
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ExecutorError, match="device is cuda:1, but PyTorch finds no CUDA"):
+        run_trial(task, dataclasses.replace(settings, device="cuda:1"))
+    assert not (task.folder / "result.json").exists()
