@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent / "autoadapt"
 
 LAYERS = [  # a package may import from the rows above its own, and from nothing else
     {"errors"},
-    {"seeding", "files"},
+    {"seeding", "files", "interrupts"},
     {"plugins", "space"},
     {"config", "records"},
     {"data", "networks"},

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.progress import TimeRemainingColumn as Remaining
 
 from autoadapt.experiment.watching import Watcher
+from autoadapt.interrupts import heeding
 from autoadapt.records import Record
 from autoadapt.training.fit import Progress as Training
 
@@ -79,7 +80,7 @@ def watching() -> Iterator[Watcher]:
     console = Console(stderr=True)
     bars = Bars(console) if console.is_terminal else None
     try:
-        with bars.bars if bars else contextlib.nullcontext():
+        with heeding(), bars.bars if bars else contextlib.nullcontext():
             yield bars or Lines()
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where it stopped")

@@ -36,6 +36,7 @@ from autoadapt.data.training import TrainingData
 from autoadapt.data.transforms import Normalisation, normalise
 from autoadapt.errors import AutoAdaptError, ExecutorError, TrainingDivergedError
 from autoadapt.files import sweep, waiting_lock, write_json, write_text
+from autoadapt.interrupts import heeding
 from autoadapt.networks.build import build
 from autoadapt.records import Record
 from autoadapt.scores._collect import Sample, collect
@@ -192,7 +193,8 @@ def run_trial(
 def attempt(task: Task, settings: ExperimentSettings, on_progress: OnProgress | None) -> Record:
     """Return the record of a trial, finished or failed."""
     try:
-        return evaluate_candidate(task, settings, on_progress)
+        with heeding():  # Ctrl-C is not the failure of a candidate, however it comes out
+            return evaluate_candidate(task, settings, on_progress)
     except TrainingDivergedError as error:
         return failed(task, settings, "nan", error)
     except (MemoryError, torch.OutOfMemoryError) as error:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from autoadapt import interrupts
 from autoadapt.config.settings import TrainingSettings
 from autoadapt.data.images import LabelledImages
 from autoadapt.data.statistics import class_frequencies
@@ -210,6 +211,7 @@ class Loop:
         for batches in self.batches(view, self.step, stretch.stop):
             self.take_step(stretch, batches)
             self.look(stretch)
+            interrupts.check()
 
     def enter(self, stretch: Stretch) -> None:
         """Put network and context into the modes of a phase."""

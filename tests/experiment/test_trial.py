@@ -1,7 +1,10 @@
 """One trial: what is recorded when it fails, and what is measured of every candidate."""
 
+import contextlib
 import dataclasses
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,28 @@ def test_a_failure_becomes_a_record_with_its_reason(
     assert type(error).__name__ in record.detail
     assert record.costs == {"macs": 2.0, "params": 3.0}
     assert "Traceback" in (task.folder / "error.txt").read_text()
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_ctrl_c_is_no_failure_even_where_compiled_code_disguises_it(
+    monkeypatch: pytest.MonkeyPatch, settings: ExperimentSettings, task: Task, hidden: bool
+) -> None:
+    """As ``torch.save`` does: the interrupt is lost, and an error about the file comes out."""
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        with contextlib.suppress(*[KeyboardInterrupt] * hidden):
+            os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError("unexpected pos 3342720 vs 3342608")
+
+    monkeypatch.setattr(trial, "train", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_trial(task, settings)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not (task.folder / "result.json").exists()
+    assert not (task.folder / "error.txt").exists()
 
 
 def test_what_would_fail_every_trial_stops_the_search(
