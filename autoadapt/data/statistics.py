@@ -1,4 +1,4 @@
-"""What is in a data set: class shares, and a check of every original file."""
+"""What is in a data set: a check of every original file."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data.batches import IGNORE
-from autoadapt.data.batching import chunks
 from autoadapt.data.decode import (
     BrokenFileError,
     Size,
@@ -21,7 +20,7 @@ from autoadapt.data.decode import (
     read_image,
 )
 from autoadapt.data.folder import FolderImages, find_labels
-from autoadapt.data.images import LabelledImages, check_disjoint
+from autoadapt.data.images import check_disjoint
 from autoadapt.data.mapping import LabelMap, check_all_present, label_map
 from autoadapt.data.open import (
     Found,
@@ -32,27 +31,6 @@ from autoadapt.data.open import (
     own_classes,
 )
 from autoadapt.errors import AutoAdaptError, DataError
-
-_CHUNK = 64
-
-
-def class_frequencies(labelled: LabelledImages, num_classes: int) -> NDArray[np.float64]:
-    """Return the share of each class in the labelled pixels, (C,), summing to 1.
-
-    Void pixels do not count; if all are void, every share is 0. Images are read a few at a time.
-
-    Raises:
-        ValueError: A label is neither void nor below ``num_classes``.
-    """
-    pixels = np.zeros(256, np.int64)
-    for chunk in chunks(len(labelled), _CHUNK):
-        pixels += np.bincount(labelled.labels(chunk).reshape(-1), minlength=256)
-    outside = [label for label in range(num_classes, IGNORE) if pixels[label]]
-    if outside:
-        raise ValueError(f"labels {outside} in a data set of {num_classes} classes")
-    counted = pixels[:num_classes]
-    shares: NDArray[np.float64] = counted / max(1, int(counted.sum()))
-    return shares
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from autoadapt.data.batching import chunks
 from autoadapt.data.classes import CAMVID11
 from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.open import open_evaluation
-from autoadapt.data.statistics import DataReport, check, class_frequencies
+from autoadapt.data.priors import class_ratio
+from autoadapt.data.statistics import DataReport, check
 from autoadapt.data.street import CLASSES, render
 from autoadapt.errors import AutoAdaptError, DataError
 from autoadapt.experiment.evaluate import Evaluation, evaluate
@@ -239,7 +240,7 @@ def data_statistics(config: str, changes: Sequence[str]) -> tuple[dict[str, Any]
     """Return image counts, colours and source class shares: as values and as text."""
     settings = settings_of(config, changes)
     domains = domains_of(settings.data)
-    shares = class_frequencies(domains.source, len(domains.classes))
+    shares = class_ratio(domains.source, len(domains.classes))
     values: dict[str, Any] = {
         "source": colour_statistics(domains.source.unlabelled()),
         "target": colour_statistics(domains.target),

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from autoadapt import interrupts
 from autoadapt.config.settings import TrainingSettings
 from autoadapt.data.images import LabelledImages
-from autoadapt.data.statistics import class_frequencies
+from autoadapt.data.priors import class_ratio
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.errors import CheckpointError
 from autoadapt.networks.batch_norm import set_policy
@@ -384,7 +384,7 @@ def network_optimizer(
 @functools.lru_cache(maxsize=4)
 def shares_of(source: LabelledImages, num_classes: int) -> Tensor:
     """Return the class shares of a source, (C,); counted once for all trials of a process."""
-    return torch.from_numpy(class_frequencies(source, num_classes))
+    return torch.from_numpy(class_ratio(source, num_classes))
 
 
 def fields_of(method: Method) -> list[dataclasses.Field[Any]]:

@@ -12,7 +12,7 @@ from autoadapt.data.classes import CAMVID11
 from autoadapt.data.folder import find_images, read_classes
 from autoadapt.data.images import check_disjoint
 from autoadapt.data.open import class_names, open_evaluation, open_source, open_target
-from autoadapt.data.statistics import class_frequencies
+from autoadapt.data.priors import class_ratio
 
 pytestmark = [
     pytest.mark.slow,
@@ -71,7 +71,7 @@ def test_day_and_dusk_differ_in_light(settings: DataSettings) -> None:
 
 def test_camvid_frequencies_are_the_published_ones(settings: DataSettings) -> None:
     train = replace(settings, source=replace(CAMVID, split="train"), size=(240, 320))
-    shares = 100 * class_frequencies(open_source(train), 11)
+    shares = 100 * class_ratio(open_source(train), 11)
     published = [17.538, 24.216, 1.019, 32.960, 4.671, 10.126, 1.221, 1.173, 6.107, 0.665, 0.303]
     np.testing.assert_allclose(shares, published, atol=6e-4)
 
@@ -79,6 +79,6 @@ def test_camvid_frequencies_are_the_published_ones(settings: DataSettings) -> No
 def test_carla_has_the_same_classes_but_no_bicyclist(settings: DataSettings) -> None:
     carla = replace(settings, source=CARLA)
     assert class_names(carla) == CAMVID11.names
-    shares = class_frequencies(open_source(carla), 11)
+    shares = class_ratio(open_source(carla), 11)
     assert shares[10] == 0
     assert (shares[:10] > 0).all()

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from autoadapt.config.settings import DatasetSettings, DataSettings
-from autoadapt.data import statistics
 from autoadapt.data.open import open_source
-from autoadapt.data.statistics import check, class_frequencies
+from autoadapt.data.priors import class_ratio
+from autoadapt.data.statistics import check
 
 
 def write_label(settings: DataSettings, name: str, *runs: tuple[int, int]) -> None:
@@ -30,34 +30,6 @@ def counted(folder_settings: DataSettings) -> DataSettings:
     write_label(settings, "s3", (1, 800), (255, 160))
     write_label(settings, "s4", (255, 960))
     return settings
-
-
-def test_frequencies_are_shares_of_the_labelled_pixels(counted: DataSettings) -> None:
-    shares = class_frequencies(open_source(counted), 3)
-    # 2400 / 3200, 800 / 3200, 0
-    assert shares.tolist() == [0.75, 0.25, 0.0]
-    assert shares.dtype == np.float64
-
-
-def test_frequencies_do_not_depend_on_how_many_are_read_at_once(
-    folder_settings: DataSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = open_source(folder_settings)
-    whole = class_frequencies(source, 3)
-    monkeypatch.setattr(statistics, "_CHUNK", 2)
-    assert np.array_equal(class_frequencies(source, 3), whole)
-    assert whole.sum() == pytest.approx(1)
-
-
-def test_all_void_gives_zeros(counted: DataSettings) -> None:
-    for number in range(5):
-        write_label(counted, f"s{number}", (255, 960))
-    assert class_frequencies(open_source(counted), 3).tolist() == [0, 0, 0]
-
-
-def test_fewer_classes_than_labels_are_refused(counted: DataSettings) -> None:
-    with pytest.raises(ValueError, match=r"labels \[1\] in a data set of 1 classes"):
-        class_frequencies(open_source(counted), 1)
 
 
 def test_a_sound_data_set_is_reported_sound(counted: DataSettings) -> None:
@@ -150,6 +122,6 @@ def test_rendered_sets_are_counted_too(tmp_path: Path) -> None:
     assert report.sound
     source, target = report.sets
     assert source.sizes == {(24, 32): 2}
-    shares = class_frequencies(open_source(settings), len(report.classes))
+    shares = class_ratio(open_source(settings), len(report.classes))
     assert list(source.frequencies.values()) == pytest.approx(shares.tolist())
     assert target.frequencies == {}
