@@ -17,11 +17,13 @@ import autoadapt
 from autoadapt.config.load import load
 from autoadapt.files import shipped
 from autoadapt.space import load as load_space
+from autoadapt.space.named import named
 settings = load("quickstart")
 space = load_space(settings.search.space)
 print(autoadapt.__file__)
 print(shipped("configs"))
-print(space.name, load_space("deeplab_resnet101").name)
+other = load_space("deeplab_resnet101")
+print(space.name, other.name, named("deeplabv2_resnet101") == other.reference)
 """
 
 
@@ -62,4 +64,4 @@ def test_a_wheel_brings_configs_and_spaces(tmp_path: Path) -> None:
     package, configs, spaces = done.stdout.splitlines()
     assert package == str(installed / "autoadapt/__init__.py")
     assert configs == str(installed / "autoadapt/shipped/configs")
-    assert spaces == "deeplab_tiny deeplab_resnet101"
+    assert spaces == "deeplab_tiny deeplab_resnet101 True"

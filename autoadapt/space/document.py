@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import yaml
@@ -65,6 +66,19 @@ class Document:
     mistakes: list[tuple[int, str]] = field(default_factory=list)
 
     @classmethod
+    def open(cls, path: Path) -> "Document":
+        """Parse a YAML file.
+
+        Raises:
+            SpaceError: It cannot be read, is no YAML, empty, or holds several documents.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpaceError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+        return cls.of(text, str(path))
+
+    @classmethod
     def of(cls, text: str, where: str) -> "Document":
         """Parse YAML.
 
@@ -79,7 +93,7 @@ class Document:
             what = getattr(error, "problem", None) or getattr(error, "reason", str(error))
             raise SpaceError(f"{where}:{line}: not valid YAML: {what}") from error
         if node is None:
-            raise SpaceError(f"{where}:1: the file is empty; expected a search space")
+            raise SpaceError(f"{where}:1: the file is empty; expected 'key: value' lines")
         return cls(Field("whole file", "", node, node), where)
 
     def note(self, node: yaml.Node, key: str, what: str) -> None:

@@ -52,18 +52,12 @@ def load(source: str | Path) -> SearchSpace:
         SpaceError: There is no such file, or it has mistakes; every mistake is one line
             ``path:line: key: what``.
     """
-    path = locate(source)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpaceError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    return parse(text, where=str(path))
+    return SpaceReader(Document.open(locate(source))).read()
 
 
 def parse(text: str, where: str = "<text>") -> SearchSpace:
     """Read a search space from text; ``where`` stands for the path in mistakes (see ``load``)."""
-    document = Document.of(text, where)
-    return SpaceReader(document).read()
+    return SpaceReader(Document.of(text, where)).read()
 
 
 @dataclass
