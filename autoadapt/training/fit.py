@@ -94,6 +94,7 @@ def fit(
     Raises:
         TrainingDivergedError: A loss is NaN or infinite; says which and when.
         CheckpointError: The checkpoint in ``folder`` is damaged or belongs to other settings.
+        ConfigError: The method needs what network or data do not have.
     """
     with own_randomness(seed, device), place(folder) as scratch:
         loop = Loop(method, network, data, settings, seed, device, scratch)
@@ -159,6 +160,7 @@ class Loop:
     saved: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        self.method.check(self.network, self.data)
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
         self.network.to(device=self.device, memory_format=layout)  # type: ignore[call-overload]
         half = self.settings.precision == "fp16"

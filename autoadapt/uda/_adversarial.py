@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from autoadapt.data.batches import SourceBatch, TargetBatch
 from autoadapt.errors import ConfigError
 from autoadapt.uda._discriminator import SMALLEST, output_discriminator
 from autoadapt.uda._losses import SOURCE_LABEL, TARGET_LABEL, domain_loss
-from autoadapt.uda.base import Context, Method, levels
+from autoadapt.uda.base import Context, Method, Needs, levels
 
 
 @dataclass
@@ -28,6 +28,8 @@ class OutputAdversarial(Method):
         discriminator_rate: Learning rate of the discriminators (Adam, betas 0.9 and 0.99).
         discriminator_width: Channels after their first layer; 64 as published.
     """
+
+    needs: ClassVar[Needs] = Needs(networks=("a discriminator per output",))
 
     main_weight: NotNegative = 0.001
     aux_weight: NotNegative = 0.0002

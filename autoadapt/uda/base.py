@@ -7,6 +7,7 @@ accumulation, schedules, data, checkpoints. ``Context`` is what stands between t
 What a method may say, from the common to the rare:
 
 =============================== =================================================================
+``needs``, ``quick``            what it asks for; options of a shorter training
 ``setup``                       extra modules and optimisers
 ``step``                        one step of adaptation
 ``phases``                      stretches of training, their rounds, rates, batch norm, restarts
@@ -23,7 +24,8 @@ Nothing random may be carried from step to step: derive it from ``context.seed``
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -38,6 +40,7 @@ from autoadapt.data.batches import SourceBatch, TargetBatch
 from autoadapt.data.cache import Rows, reopen, write_rows
 from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.training import StepBatch, TrainingData
+from autoadapt.errors import ConfigError
 from autoadapt.networks.batch_norm import Policy, set_policy, target_pass
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, upsample
 from autoadapt.uda._losses import cross_entropy
@@ -45,6 +48,37 @@ from autoadapt.uda._losses import cross_entropy
 Domain = Literal["source", "target"]
 
 Restart = Literal["nothing", "schedule", "optimizers", "everything"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a method asks for, for listings and to refuse what it cannot train.
+
+    Attributes:
+        aux: Whether an auxiliary output of the network is left alone (``unused``), trained where
+            there is one (``optional``), or has to be there (``required``).
+        sources: Smallest number of labelled sources.
+        networks: Extra networks that live beside the segmentation network while it trains.
+        rounds: Published number of rounds that begin with passes over whole sets of images.
+        predictor: Whether prediction needs one of the extra networks too.
+    """
+
+    aux: Literal["unused", "optional", "required"] = "optional"
+    sources: int = 1
+    networks: tuple[str, ...] = ()
+    rounds: int = 0
+    predictor: bool = False
+
+    def listed(self) -> tuple[str, ...]:
+        """Return the needs that go beyond one network and one source, a few words each."""
+        found = {
+            "auxiliary output": self.aux == "required",
+            f"{self.sources} sources": self.sources > 1,
+            f"extra networks: {', '.join(self.networks)}": bool(self.networks),
+            "extra network in prediction": self.predictor,
+            f"rounds: {self.rounds}": self.rounds > 0,
+        }
+        return tuple(text for text, asked in found.items() if asked)
 
 
 @dataclass(frozen=True)
@@ -290,18 +324,49 @@ class Method(ABC):
             networks that begin without pretrained weights.
         aux_source_weight: Weight of the source loss on the auxiliary output, where there is one.
         batch_norm: Batch-norm policy while training.
+        preset: ``quick`` shortens methods that take several rounds: it sets what ``quick`` of
+            the class names, among the options that were left at their defaults.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     summary: ClassVar[str]
     paper: ClassVar[str]
+    needs: ClassVar[Needs] = Needs()
     smoke_options: ClassVar[Mapping[str, Any]] = {}
     """Options under which a run of a few steps exercises every term."""
+    quick: ClassVar[Mapping[str, Any]] = {}
+    """Options that ``preset: quick`` sets."""
 
     warm_up: Fraction = 0.0
     aux_source_weight: NotNegative = 0.1
     batch_norm: Policy = "train"
+    preset: Literal["published", "quick"] = "published"
+
+    def __post_init__(self) -> None:
+        if self.preset == "quick":
+            for option in fields(self):
+                if option.name in self.quick and getattr(self, option.name) == default_of(option):
+                    setattr(self, option.name, self.quick[option.name])
+
+    def check(self, network: SegmentationNetwork, data: TrainingData) -> None:
+        """Refuse what the method cannot train, before anything is spent on it.
+
+        Raises:
+            ConfigError: Network or data lack something; says what, and what would help.
+        """
+        name = type(self).__name__
+        if self.needs.aux == "required" and not network.has_aux:
+            raise ConfigError(
+                f"{name} trains on an auxiliary output, which this network does not have; "
+                "choose an architecture with one ('aux: true'), or another method"
+            )
+        sources = 1 + len(data.further)
+        if sources < self.needs.sources:
+            raise ConfigError(
+                f"{name} needs at least {self.needs.sources} labelled sources, the data has "
+                f"{sources}; add sources, or choose another method"
+            )
 
     def setup(self, context: Context) -> None:  # noqa: B027, a method may need none
         """Create extra modules and optimisers; called once, before a checkpoint is loaded."""
@@ -363,6 +428,27 @@ class Method(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027, often no state
         """Take back what ``state_dict`` returned."""
+
+
+def default_of(option: Field[Any]) -> Any:
+    """Return the default of an option."""
+    return option.default if option.default_factory is MISSING else option.default_factory()
+
+
+def divided(steps: int, weights: Sequence[int]) -> list[int]:
+    """Divide steps in proportion to weights, such as the lengths of a published schedule.
+
+    The parts sum to ``steps``; where they cannot be exact, earlier parts get the larger share,
+    so that any budget above 0 has a first part.
+
+    Raises:
+        ValueError: No weight is above 0.
+    """
+    total = sum(weights)
+    if total <= 0:
+        raise ValueError(f"cannot divide by the weights {list(weights)}")
+    ends = [-(-steps * before // total) for before in accumulate(weights)]
+    return [end - start for start, end in pairwise([0, *ends])]
 
 
 def full_size(output: Output, images: Tensor) -> Output:

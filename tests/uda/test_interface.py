@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from autoadapt.config.settings import TrainingSettings
 from autoadapt.data.batches import IGNORE, SourceBatch, TargetBatch
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.data.views import relabelled
-from autoadapt.errors import TrainingDivergedError
+from autoadapt.errors import ConfigError, TrainingDivergedError
 from autoadapt.networks.batch_norm import Policy
 from autoadapt.networks.build import build
 from autoadapt.networks.contract import SegmentationNetwork, upsample
@@ -27,7 +27,7 @@ from autoadapt.training.checkpoints import read_checkpoint
 from autoadapt.training.fit import Fitted, fit
 from autoadapt.uda._losses import cross_entropy, entropy
 from autoadapt.uda.advent import Advent
-from autoadapt.uda.base import Context, Method, Phase
+from autoadapt.uda.base import Context, Method, Needs, Phase, divided
 from autoadapt.uda.source_only import SourceOnly
 
 CPU = torch.device("cpu")
@@ -422,3 +422,62 @@ def test_a_nan_loss_stops_the_training_and_is_named(
     with pytest.raises(TrainingDivergedError, match=r"'entropy' became nan at step 4 .*'adapt'"):
         train(Diverging(), network, toy_data, settings, tmp_path)
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 2
+
+
+@dataclass
+class Demanding(SourceOnly):
+    """Needs two outputs and two sources, and has something to shorten."""
+
+    needs = Needs(aux="required", sources=2, networks=("teacher", "critic"), rounds=3)
+    quick: ClassVar[Mapping[str, Any]] = {"rounds": 1, "names": ["one"]}
+
+    rounds: int = 3
+    names: list[str] = field(default_factory=lambda: ["one", "two"])
+
+
+def test_a_method_says_before_training_what_is_missing(
+    network: SegmentationNetwork, tiny_architecture: Architecture, toy_data: TrainingData
+) -> None:
+    settings = TrainingSettings(steps=1)
+    with pytest.raises(ConfigError, match="needs at least 2 labelled sources, the data has 1"):
+        train(Demanding(), network, toy_data, settings)
+    plain = Architecture.of("elastic_deeplab", {**tiny_architecture.values, "aux": False})
+    two = dataclasses.replace(toy_data, further={"second": toy_data.source})
+    with pytest.raises(ConfigError, match="auxiliary output, which this network does not have"):
+        train(Demanding(), build(plain, 4), two, settings)
+    assert train(Demanding(), network, two, settings).steps == 1
+
+
+def test_needs_are_listed_in_words() -> None:
+    assert Demanding.needs.listed() == (
+        "auxiliary output",
+        "2 sources",
+        "extra networks: teacher, critic",
+        "rounds: 3",
+    )
+    assert SourceOnly.needs.listed() == ()
+
+
+def test_the_quick_preset_changes_what_was_left_at_its_default() -> None:
+    assert (Demanding().rounds, Demanding().names) == (3, ["one", "two"])
+    assert (Demanding(preset="quick").rounds, Demanding(preset="quick").names) == (1, ["one"])
+    assert Demanding(preset="quick", rounds=2).rounds == 2
+
+
+@pytest.mark.parametrize(
+    ("steps", "weights", "parts"),
+    [
+        (10, [2, 3], [4, 6]),
+        (7, [1, 1, 1], [3, 2, 2]),  # ends at 7/3 and 14/3, rounded up: 3, 5, 7
+        (1, [150, 20, 20, 20], [1, 0, 0, 0]),
+        (210_000, [150, 20, 20, 20], [150_000, 20_000, 20_000, 20_000]),
+        (4, [0, 3, 0], [0, 4, 0]),
+    ],
+)
+def test_steps_are_divided_as_published(steps: int, weights: list[int], parts: list[int]) -> None:
+    assert divided(steps, weights) == parts
+
+
+def test_steps_cannot_be_divided_among_nobody() -> None:
+    with pytest.raises(ValueError, match=r"weights \[0, 0\]"):
+        divided(3, [0, 0])
