@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,12 @@ from PIL import Image
 
 from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data.batching import Augment, chunks
-from autoadapt.data.cache import Recipe, Rows, open_rows
+from autoadapt.data.cache import Recipe, open_rows
 from autoadapt.data.decode import read_image
 from autoadapt.data.folder import find_images
 from autoadapt.data.images import LabelledImages
 from autoadapt.data.open import open_source
+from autoadapt.data.rows import Rows
 
 SIZE = (120, 160)
 BATCH = 4
@@ -127,7 +129,7 @@ def memory(rows: Rows) -> tuple[float, float]:
     rows.read(range(BATCH))
     gc.collect()
     before = resident_mib()
-    for chunk in chunks(len(rows), BATCH):
+    for chunk in chunks(len(rows.digests), BATCH):
         rows.read(chunk)
     return before, resident_mib()
 
@@ -159,7 +161,7 @@ def main() -> int:
         for factor in (1, 4):
             rows = synthetic_rows(folder / "cache", factor * 500)
             before, after = memory(rows)
-            size = rows.path.stat().st_size / 2**20
+            size = len(rows.digests) * prod(rows.shape) / 2**20
             print(f"reading {size:4.0f} MiB: resident {before:.1f} MiB before, {after:.1f} after")
             growth = max(growth, after - before)
     return 0 if result.ratio >= AIM and growth < ALLOWED_GROWTH_MIB else 1

@@ -4,29 +4,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autoadapt.data.rows import Rows
 from autoadapt.errors import DataError
 
 Skipped = tuple[tuple[str, str], ...]
-
-
-class Rows(Protocol):
-    """Arrays of equal shape by number: a cache file, or several of them end to end."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
-
-    @property
-    def digests(self) -> tuple[str, ...]:
-        """Hash of each row."""
-
-    def read(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        """Return rows as a new array, (n, *shape), in the order asked for."""
 
 
 @dataclass(frozen=True, eq=False)

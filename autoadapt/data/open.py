@@ -6,7 +6,7 @@ that has no labels.
 
 from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data import folder, procedural
-from autoadapt.data.cache import Recipe, Rows, cache_folder, open_rows
+from autoadapt.data.cache import Recipe, cache_folder, open_rows
 from autoadapt.data.classes import ClassTable, palette_for
 from autoadapt.data.images import LabelledImages, Skipped, UnlabelledImages
 from autoadapt.data.mapping import (
@@ -16,6 +16,7 @@ from autoadapt.data.mapping import (
     label_map,
     task_names,
 )
+from autoadapt.data.rows import Rows
 from autoadapt.errors import ConfigError, DataError
 
 Found = folder.FolderImages | procedural.ProceduralImages

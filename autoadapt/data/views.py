@@ -6,15 +6,12 @@ of the target become labelled only by labels that somebody made: none of these f
 find, open or ask for those of the data set.
 """
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import overload
 
-import numpy as np
-from numpy.typing import NDArray
-
-from autoadapt.data.images import LabelledImages, Rows, UnlabelledImages
+from autoadapt.data.images import LabelledImages, UnlabelledImages
+from autoadapt.data.rows import JoinedRows, Rows
 
 
 @overload
@@ -103,39 +100,3 @@ def joined(first: LabelledImages, second: LabelledImages) -> LabelledImages:
     )
     positions = labels.after(first.positions, second.positions)
     return LabelledImages(first.classes, labels, positions, pictures)
-
-
-@dataclass(frozen=True)
-class JoinedRows:
-    """Rows of several files of one shape, end to end."""
-
-    parts: tuple[Rows, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
-        return self.parts[0].shape
-
-    @property
-    def digests(self) -> tuple[str, ...]:
-        """Hash of each row."""
-        return tuple(digest for part in self.parts for digest in part.digests)
-
-    @property
-    def starts(self) -> list[int]:
-        """Number of the first row of each part."""
-        lengths = [len(part.digests) for part in self.parts]
-        return [sum(lengths[:number]) for number in range(len(lengths))]
-
-    def after(self, first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
-        """Return positions in the first two parts as positions in the whole."""
-        return first + tuple(self.starts[1] + position for position in second)
-
-    def read(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        """Return rows as a new array, (n, *shape), in the order asked for."""
-        starts = self.starts
-        result = np.empty((len(indices), *self.shape), np.uint8)
-        for row, index in zip(result, indices, strict=True):
-            part = bisect_right(starts, index) - 1
-            row[...] = self.parts[part].read([index - starts[part]])[0]
-        return result

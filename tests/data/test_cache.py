@@ -49,7 +49,19 @@ def recipe(make: Any = row, count: int = 40, spec: str = "x") -> Recipe:
 
 def stored(folder: Path) -> list[str]:
     """Names of all files but locks."""
-    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
+    return sorted(path.name for path in folder.rglob("*.*") if path.suffix != ".lock")
+
+
+def first_shard(folder: Path, spec: str = "x") -> Path:
+    """Return the only file of a recipe."""
+    (shard,) = recipe(spec=spec).shards(folder)
+    return shard.path
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a shard hold 12 rows of 30 bytes: 40 rows are three shards of 12 and one of 4."""
+    monkeypatch.setattr(cache, "SHARD_BYTES", 12 * 30 + 29)
 
 
 def test_rows_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
@@ -68,7 +80,7 @@ def test_what_is_read_is_the_readers_own(tmp_path: Path) -> None:
 def test_a_row_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     rows = open_rows(recipe(), tmp_path)
     for index in (-1, 40):
-        with pytest.raises(IndexError, match=f"row {index} of a cache file with 40"):
+        with pytest.raises(IndexError, match=f"row {index} of 40"):
             rows.read([index])
 
 
@@ -108,7 +120,7 @@ def test_making_never_runs_far_ahead_of_writing(tmp_path: Path) -> None:
         return row(index)
 
     ahead = []
-    for number, _ in enumerate(cache._made_in_order(recipe(make, count=300))):
+    for number, _ in enumerate(cache._made_in_order(recipe(make), range(300))):
         ahead.append(len(made) - number)
     # Memory is a few rows, whatever the number of images: 2 per thread wait, 1 per thread runs.
     assert max(ahead) <= 3 * cache._THREADS + 2
@@ -161,20 +173,21 @@ def damaged(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
-    rows = open_rows(recipe(), tmp_path)
-    content = rows.path.read_bytes()
+    open_rows(recipe(), tmp_path)
+    path = first_shard(tmp_path)
+    content = path.read_bytes()
     for what, wrong in damaged(content):
-        rows.path.write_bytes(wrong)
+        path.write_bytes(wrong)
         make = Counting()
         assert open_rows(recipe(make), tmp_path).read([39]).max() == 39, what
         assert len(make.calls) == 40, what
-        assert rows.path.read_bytes() == content
+        assert path.read_bytes() == content
 
 
 def test_a_file_with_the_key_of_another_recipe_is_made_again(tmp_path: Path) -> None:
-    one = open_rows(recipe(spec="x"), tmp_path)
-    other = open_rows(recipe(lambda _: row(1), spec="y"), tmp_path)
-    shutil.copy(other.path, one.path)
+    open_rows(recipe(spec="x"), tmp_path)
+    open_rows(recipe(lambda _: row(1), spec="y"), tmp_path)
+    shutil.copy(first_shard(tmp_path, "y"), first_shard(tmp_path, "x"))
     assert open_rows(recipe(spec="x"), tmp_path).read([7]).max() == 7
 
 
@@ -185,14 +198,14 @@ def test_reopening_a_damaged_file_is_an_error(tmp_path: Path) -> None:
 
 def test_a_file_that_is_cut_while_open_is_an_error_and_not_a_crash(tmp_path: Path) -> None:
     rows = open_rows(recipe(), tmp_path)
-    os.truncate(rows.path, 100)
+    os.truncate(first_shard(tmp_path), 100)
     with pytest.raises(DataError, match="became shorter"):
         rows.read([39])
 
 
 def test_an_open_file_survives_its_deletion(tmp_path: Path) -> None:
     rows = open_rows(recipe(), tmp_path)
-    rows.path.unlink()
+    first_shard(tmp_path).unlink()
     assert rows.read([39]).max() == 39
 
 
@@ -261,10 +274,11 @@ def test_a_cache_folder_that_is_a_file_is_a_mistake_of_the_config(tmp_path: Path
 
 
 def test_what_a_killed_builder_left_is_removed(tmp_path: Path) -> None:
-    rows = open_rows(recipe(), tmp_path)
-    rows.path.rename(tmp_path / f".{rows.path.name}.abc123")
     open_rows(recipe(), tmp_path)
-    assert stored(tmp_path) == [rows.path.name]
+    path = first_shard(tmp_path)
+    path.rename(path.with_name(f".{path.name}.abc123.part"))
+    open_rows(recipe(), tmp_path)
+    assert stored(tmp_path) == [path.name]
 
 
 def make_slowly(index: int) -> NDArray[np.uint8]:
@@ -307,6 +321,73 @@ def test_the_folder_is_the_setting_then_the_environment_then_the_users(
     assert cache_folder(None) == Path("/scratch")
     monkeypatch.delenv("AUTOADAPT_CACHE")
     assert cache_folder(None) == Path("/home/me/.cache/autoadapt")
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_rows_of_several_shards_are_one_set(tmp_path: Path) -> None:
+    def make(index: int) -> NDArray[np.uint8]:
+        if index in {3, 30}:
+            raise BrokenFileError(f"bad {index}")
+        return row(index)
+
+    for _ in range(2):
+        rows = open_rows(recipe(make), tmp_path)
+        assert [len(part.digests) for part in rows.parts] == [12, 12, 12, 4]
+        assert rows.read([39, 11, 12, 0])[:, 0, 0, 0].tolist() == [39, 11, 12, 0]
+        assert rows.broken == {3: "bad 3", 30: "bad 30"}
+        assert rows.digests[12] == hashlib.blake2b(bytes([12] * 30), digest_size=16).hexdigest()
+    assert stored(tmp_path) == [f"0000{number}.rows" for number in range(4)]
+    assert pickle.loads(pickle.dumps(rows)).read([39]).max() == 39
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_only_the_shard_that_is_damaged_is_made_again(tmp_path: Path) -> None:
+    open_rows(recipe(), tmp_path)
+    shards = recipe().shards(tmp_path)
+    os.truncate(shards[1].path, 100)
+    shards[3].path.unlink()
+    make = Counting()
+    open_rows(recipe(make), tmp_path)
+    assert sorted(make.calls) == [*range(12, 24), *range(36, 40)]
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_an_error_leaves_the_shards_before_it(tmp_path: Path) -> None:
+    def make(index: int) -> NDArray[np.uint8]:
+        if index == 25:
+            raise DataError("id 12 on 3 pixels")
+        return row(index)
+
+    with pytest.raises(DataError, match="id 12"):
+        open_rows(recipe(make), tmp_path)
+    assert stored(tmp_path) == ["00000.rows", "00001.rows"]
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_progress_is_told_and_counts_what_is_there_already(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    open_rows(recipe(), tmp_path, lambda *counts: told.append(counts))
+    assert told == sorted(told)
+    assert told[-1] == (40, 40)
+    assert len(told) == 40 + 4
+    told.clear()
+    recipe().shards(tmp_path)[3].path.unlink()
+    open_rows(recipe(), tmp_path, lambda *counts: told.append(counts))
+    assert told[:3] == [(12, 40), (24, 40), (36, 40)]
+
+
+def test_a_recipe_without_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="without rows"):
+        open_rows(recipe(count=0), tmp_path)
+
+
+def test_damaged_rows_are_found_by_their_hashes(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "some.rows", map(row, range(7)), key="a", shape=SHAPE)
+    assert rows.damaged() == []
+    content = bytearray(rows.path.read_bytes())
+    content[64 + 5 * 30 + 29] ^= 1  # one bit of the last byte of row 5
+    rows.path.write_bytes(content)
+    assert reopen(rows.path).damaged() == [5]
 
 
 @pytest.mark.slow

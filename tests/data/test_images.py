@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from autoadapt.data.cache import Recipe, Rows, open_rows
+from autoadapt.data.cache import Recipe, open_rows
 from autoadapt.data.images import LabelledImages, UnlabelledImages, check_disjoint
+from autoadapt.data.rows import Rows
 from autoadapt.errors import DataError
 
 SIZE = (4, 6)
