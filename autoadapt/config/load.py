@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from autoadapt.config.settings import ExperimentSettings, PluginSettings
+from autoadapt.config.settings import DataSettings, ExperimentSettings, PluginSettings
 from autoadapt.errors import ConfigError
 from autoadapt.files import shipped
 from autoadapt.plugins import find
@@ -260,15 +260,7 @@ def make(kind: str, plugin: PluginSettings) -> Any:
 
 def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
     """Yield what is wrong only when several keys are read together."""
-    data = settings.data
-    if data.crop and (data.crop[0] > data.size[0] or data.crop[1] > data.size[1]):
-        yield ("data", "crop"), f"data.crop: {data.crop} does not fit into data.size {data.size}"
-    for name in ("source", "target", "evaluation"):
-        part = getattr(data, name)
-        if part and part.part[0] >= part.part[1]:
-            yield ("data", name, "part"), f"data.{name}.part: {part.part} is empty; from < to"
-        if part and part.kind == "folder" and not part.root:
-            yield ("data", name), f"data.{name}.root: a folder data set needs this key"
+    yield from data_contradictions(settings.data)
     for cost, (low, high) in settings.search.limits.items():
         if cost not in COSTS:
             known = ", ".join(COSTS)
@@ -283,6 +275,21 @@ def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
         )
     if settings.device == "cpu" and settings.executor.gpus:
         yield ("executor", "gpus"), "executor.gpus: asks for a GPU while device is cpu"
+
+
+def data_contradictions(data: DataSettings) -> Iterator[Mistake]:
+    """Yield what is wrong between keys of ``data``."""
+    if data.crop and (data.crop[0] > data.size[0] or data.crop[1] > data.size[1]):
+        yield ("data", "crop"), f"data.crop: {data.crop} does not fit into data.size {data.size}"
+    for name, part in data.datasets.items():
+        keys = ("data", *name.split("."))
+        if part.part[0] >= part.part[1]:
+            yield (*keys, "part"), f"data.{name}.part: {part.part} is empty; from < to"
+        if part.kind == "folder" and not part.root:
+            yield keys, f"data.{name}.root: a folder data set needs this key"
+    for name in {"source", "target"} & data.further_sources.keys():
+        keys = ("data", "further_sources", name)
+        yield keys, f"{'.'.join(keys)}: a further source needs a name of its own"
 
 
 def place(path: Path, tree: yaml.Node, keys: Keys, changes: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ Above0 = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Side = Annotated[int, Field(ge=16)]
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Size = tuple[Side, Side]
 """Height and width in pixels."""
 
@@ -63,6 +64,8 @@ class DataSettings(Strict):
     """Both domains, and the labelled target images that evaluation and correlation may open.
 
     Attributes:
+        further_sources: More labelled sets by name, e.g. ``{synthia: {…}}``. Methods that keep
+            sources apart find them by name; for all others they and ``source`` are one set.
         size: Height and width that all images are resized to, once, when they are decoded.
         crop: Height and width of a training crop; absent: the whole image.
         classes: Class names in the order of the network's outputs.
@@ -78,6 +81,7 @@ class DataSettings(Strict):
 
     source: DatasetSettings
     target: DatasetSettings
+    further_sources: dict[SourceName, DatasetSettings] = field(default_factory=dict)
     evaluation: DatasetSettings | None = None
     size: Size = (120, 160)
     crop: Size | None = None
@@ -87,6 +91,18 @@ class DataSettings(Strict):
     flip: bool = True
     jitter: Fraction = 0.0
     cache: str | None = None
+
+    @property
+    def sources(self) -> dict[str, DatasetSettings]:
+        """All labelled sources by key below ``data``, the main one first."""
+        further = {f"further_sources.{name}": one for name, one in self.further_sources.items()}
+        return {"source": self.source, **further}
+
+    @property
+    def datasets(self) -> dict[str, DatasetSettings]:
+        """All data sets by key below ``data``."""
+        evaluation = {} if self.evaluation is None else {"evaluation": self.evaluation}
+        return {**self.sources, "target": self.target, **evaluation}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,11 +120,18 @@ class LabelledImages:
         return self.pictures
 
 
-def check_disjoint(target: UnlabelledImages, evaluation: UnlabelledImages | LabelledImages) -> None:
-    """Refuse an evaluation on images that were adapted to.
+def check_disjoint(
+    target: UnlabelledImages, evaluation: UnlabelledImages | LabelledImages, role: str = "target"
+) -> None:
+    """Refuse an evaluation on images that were trained on.
 
     Images are the same when they come from the same place, or when their pixels are equal: a
     copy under another name counts.
+
+    Args:
+        target: Images that are trained on.
+        evaluation: Images to be evaluated on; labels are not looked at.
+        role: What ``target`` is, for the message: its key below ``data``.
 
     Raises:
         DataError: The two share images.
@@ -141,10 +148,11 @@ def check_disjoint(target: UnlabelledImages, evaluation: UnlabelledImages | Labe
         if origin in origins or digest in digests
     ]
     if shared:
+        used = "adapted to" if role == "target" else "trained on"
         raise DataError(
             f"{len(shared)} of {len(evaluation)} evaluation images are among the {len(target)} "
-            f"target images that are adapted to, e.g. {shared[:3]}; evaluate on another split, "
-            "or cut one split into parts with data.target.part and data.evaluation.part"
+            f"{role} images that are {used}, e.g. {shared[:3]}; evaluate on another split, "
+            f"or cut one split into parts with data.{role}.part and data.evaluation.part"
         )
 
 

@@ -83,19 +83,22 @@ def label_map(own: OwnClasses, classes: Sequence[str], settings: DatasetSettings
     return LabelMap(own, table, known)
 
 
-def check_all_present(own: OwnClasses, classes: Sequence[str], settings: DatasetSettings) -> None:
-    """Refuse a class of the task that the source cannot teach.
+def check_all_present(
+    classes: Sequence[str], sources: Sequence[tuple[OwnClasses, DatasetSettings]]
+) -> None:
+    """Refuse a class of the task that no source can teach.
 
     Raises:
-        DataError: A class of the task is missing from the source.
+        DataError: A class of the task is missing from all sources.
     """
-    names = task_names(own, settings)
-    missing = [name for name in classes if name not in names]
+    given = [(own.where, task_names(own, settings)) for own, settings in sources]
+    missing = [name for name in classes if not any(name in names for _, names in given)]
     if missing:
+        found = "; ".join(f"{where} gives {list(names)}" for where, names in given)
         raise DataError(
-            f"the task has classes {missing} but the source does not: {own.where} gives "
-            f"{list(names)}; nothing can be learned about them: remove them from data.classes, "
-            "or rename a class of the source to them with merge"
+            f"the task has classes {missing} but the source does not: {found}; nothing can be "
+            "learned about them: remove them from data.classes, or rename a class of the source "
+            "to them with merge"
         )
 
 

@@ -4,11 +4,13 @@
 that has no labels.
 """
 
+from dataclasses import replace
+
 from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data import folder, procedural
 from autoadapt.data.cache import Recipe, cache_folder, open_rows
 from autoadapt.data.classes import ClassTable, palette_for
-from autoadapt.data.images import LabelledImages, Skipped, UnlabelledImages
+from autoadapt.data.images import LabelledImages, Skipped, UnlabelledImages, check_disjoint
 from autoadapt.data.mapping import (
     LabelMap,
     OwnClasses,
@@ -52,10 +54,29 @@ def open_source(settings: DataSettings) -> LabelledImages:
         DataError: Files are missing or broken, or classes do not match; all of it in one message.
         ConfigError: The root or the cache folder cannot be used.
     """
-    own, _ = own_classes(settings.source)
-    classes = class_names(settings)
-    check_all_present(own, classes, settings.source)
+    check_taught(settings)
     return _open_labelled(settings, settings.source)
+
+
+def open_further_sources(settings: DataSettings) -> dict[str, LabelledImages]:
+    """Return the other labelled sources by name, at the size and with the classes of the first.
+
+    Raises:
+        DataError: Files are missing or broken, or classes do not match.
+        ConfigError: A root or the cache folder cannot be used.
+    """
+    further = settings.further_sources
+    return {name: _open_labelled(settings, dataset) for name, dataset in further.items()}
+
+
+def check_taught(settings: DataSettings) -> None:
+    """Refuse a class of the task that no source can teach.
+
+    Raises:
+        DataError: No source has it.
+    """
+    classes = class_names(settings)
+    check_all_present(classes, [(own_classes(s)[0], s) for s in settings.sources.values()])
 
 
 def open_target(settings: DataSettings) -> UnlabelledImages:
@@ -83,6 +104,25 @@ def open_evaluation(settings: DataSettings) -> LabelledImages:
             "set under data.evaluation"
         )
     return _open_labelled(settings, settings.evaluation)
+
+
+def check_evaluation(settings: DataSettings) -> None:
+    """Refuse an evaluation on images that are adapted to or trained on.
+
+    The evaluation images are compared as images alone; their labels stay closed.
+
+    Raises:
+        DataError: Something is missing or broken, or the evaluation shares images with a source
+            or with the target.
+        ConfigError: A root or the cache folder cannot be used.
+    """
+    if settings.evaluation is None:
+        return
+    evaluation = open_target(replace(settings, target=settings.evaluation))
+    check_disjoint(open_target(settings), evaluation)
+    check_disjoint(open_source(settings).unlabelled(), evaluation, "source")
+    for name, images in open_further_sources(settings).items():
+        check_disjoint(images.unlabelled(), evaluation, f"further_sources.{name}")
 
 
 def find_images(settings: DatasetSettings) -> Found:

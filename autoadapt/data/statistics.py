@@ -20,14 +20,13 @@ from autoadapt.data.decode import (
     read_image,
 )
 from autoadapt.data.folder import FolderImages, find_labels
-from autoadapt.data.images import check_disjoint
-from autoadapt.data.mapping import LabelMap, check_all_present, label_map
+from autoadapt.data.mapping import LabelMap, label_map
 from autoadapt.data.open import (
     Found,
+    check_evaluation,
+    check_taught,
     class_names,
     find_images,
-    open_evaluation,
-    open_target,
     own_classes,
 )
 from autoadapt.errors import AutoAdaptError, DataError
@@ -38,7 +37,7 @@ class SetReport:
     """One data set, as its original files are.
 
     Attributes:
-        role: ``source``, ``target`` or ``evaluation``.
+        role: Its key below ``data``: ``source``, ``target``, ``further_sources.synthia``, …
         images: Number of listed images.
         sizes: Number of images per (height, width) of the original files.
         broken: Name and reason of each image or label that cannot be used.
@@ -102,16 +101,24 @@ def check(settings: DataSettings) -> DataReport:
         classes = class_names(settings)
     except AutoAdaptError as error:
         return DataReport((), (SetReport("source", problem=str(error)),))
-    roles = {"source": settings.source, "target": settings.target}
-    if settings.evaluation is not None:
-        roles["evaluation"] = settings.evaluation
     sets = tuple(
         _check_set(role, dataset, classes=classes, size=settings.size)
-        for role, dataset in roles.items()
+        for role, dataset in settings.datasets.items()
     )
     usable = all(report.problem is None and not report.outside for report in sets)
+    if usable:
+        sets = (_with_untaught(sets[0], settings), *sets[1:])
+    usable = usable and sets[0].problem is None
     overlap = _overlap(settings) if usable and settings.evaluation is not None else None
     return DataReport(classes, sets, overlap)
+
+
+def _with_untaught(report: SetReport, settings: DataSettings) -> SetReport:
+    try:
+        check_taught(settings)
+    except DataError as error:
+        return replace(report, problem=str(error))
+    return report
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ def _check_set(
 ) -> SetReport:
     try:
         found = find_images(dataset)
-        ids = None if role == "target" else _map(role, dataset, classes)
+        ids = None if role == "target" else _map(dataset, classes)
         look = _looker(found, ids, size)
         with ThreadPoolExecutor() as pool:
             looks = list(pool.map(look, range(len(found.ids))))
@@ -152,10 +159,8 @@ def _check_set(
     return report if ids is None else _with_classes(report, looks, classes)
 
 
-def _map(role: str, dataset: DatasetSettings, classes: tuple[str, ...]) -> LabelMap:
+def _map(dataset: DatasetSettings, classes: tuple[str, ...]) -> LabelMap:
     own, _ = own_classes(dataset)
-    if role == "source":
-        check_all_present(own, classes, dataset)
     return label_map(own, classes, dataset)
 
 
@@ -205,9 +210,8 @@ def _with_classes(report: SetReport, looks: Sequence[_Look], classes: tuple[str,
 
 def _overlap(settings: DataSettings) -> str | None:
     lenient = replace(settings, broken="skip")
-    target, evaluation = open_target(lenient), open_evaluation(lenient)
     try:
-        check_disjoint(target, evaluation)
+        check_evaluation(lenient)
     except DataError as error:
         return str(error)
     return None

@@ -8,6 +8,7 @@ find, open or ask for those of the data set.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import overload
 
 from autoadapt.data.images import LabelledImages, UnlabelledImages
@@ -78,12 +79,16 @@ def repainted(dataset: LabelledImages, images: Rows) -> LabelledImages:
     return replace(dataset, pictures=pictures)
 
 
-def joined(first: LabelledImages, second: LabelledImages) -> LabelledImages:
-    """Return the images of two sets as one, those of the first in front.
+def joined(first: LabelledImages, *others: LabelledImages) -> LabelledImages:
+    """Return the images of several sets as one, in the order given.
 
     Raises:
         ValueError: Their sizes or classes differ.
     """
+    return reduce(_joined, others, first)
+
+
+def _joined(first: LabelledImages, second: LabelledImages) -> LabelledImages:
     if first.size != second.size or first.classes != second.classes:
         raise ValueError(
             f"images of {first.size} with {first.classes} cannot stand next to images of "

@@ -241,14 +241,18 @@ def data_statistics(config: str, changes: Sequence[str]) -> tuple[dict[str, Any]
     settings = settings_of(config, changes)
     domains = domains_of(settings.data)
     shares = class_ratio(domains.source, len(domains.classes))
+    sets = {
+        "source": domains.source.unlabelled(),
+        **{name: images.unlabelled() for name, images in domains.further.items()},
+        "target": domains.target,
+    }
     values: dict[str, Any] = {
-        "source": colour_statistics(domains.source.unlabelled()),
-        "target": colour_statistics(domains.target),
+        **{name: colour_statistics(images) for name, images in sets.items()},
         "source_class_shares": dict(zip(domains.classes, map(float, shares), strict=True)),
     }
     rows = [
         [name, str(values[name]["images"]), *(f"{v:.1f}" for v in both)]
-        for name in ("source", "target")
+        for name in sets
         for both in [[*values[name]["mean"], *values[name]["deviation"]]]
     ]
     header = ["domain", "images", "R", "G", "B", "sd R", "sd G", "sd B"]

@@ -61,6 +61,8 @@ def facts(experiment: Experiment) -> dict[str, str]:
     """Return the settings worth showing at the top of a report."""
     settings, search = experiment.settings, experiment.settings.search
     height, width = settings.data.size
+    domains = domains_of(settings.data)
+    sources = {"": domains.first, **domains.further}
     terms = (f"{t.weight:g} × {t.score} ({t.form})" for t in settings.objective.terms)
     limits = (
         f"{name} {quantity(low)} to {quantity(high)}"
@@ -72,8 +74,9 @@ def facts(experiment: Experiment) -> dict[str, str]:
         "Method of the candidates": f"{search.method.name}, {search.training.steps} steps",
         "Objective": " + ".join(terms),
         "Limits": ", ".join(limits) or "none",
-        "Images": f"{width} × {height}, {len(domains_of(settings.data).source)} source, "
-        f"{len(domains_of(settings.data).target)} target",
+        "Images": f"{width} × {height}, "
+        + " + ".join(f"{len(images)} {name or 'source'}" for name, images in sources.items())
+        + f", {len(domains.target)} target",
         "Seed": str(settings.seed),
         "Executor": settings.executor.kind,
     }

@@ -1,6 +1,5 @@
 """One experiment in its run folder: the search, its winner, and the winner fully adapted."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +8,8 @@ import yaml
 
 from autoadapt.config.settings import AdaptSettings, ExperimentSettings
 from autoadapt.cost import CostCache
-from autoadapt.data.images import LabelledImages, check_disjoint
-from autoadapt.data.open import open_evaluation, open_target
+from autoadapt.data.images import LabelledImages
+from autoadapt.data.open import check_evaluation, open_evaluation
 from autoadapt.errors import RunError
 from autoadapt.experiment.adapt import (
     Contender,
@@ -64,19 +63,14 @@ class Experiment:
         return open_evaluation(self.settings.data)
 
     def check_data(self) -> None:
-        """Open both domains, refuse an evaluation on images that are adapted to.
-
-        The evaluation images are compared as images alone; their labels stay closed.
+        """Open both domains, refuse an evaluation on images that are trained on.
 
         Raises:
-            DataError: Something is missing or broken, or the two target splits overlap.
+            DataError: Something is missing or broken, or evaluation and training overlap.
         """
         self.watcher.stage("decoding images (first time only)")
-        domains = domains_of(self.settings.data)
-        evaluation = self.settings.data.evaluation
-        if evaluation is not None:
-            pictures = open_target(dataclasses.replace(self.settings.data, target=evaluation))
-            check_disjoint(domains.target, pictures)
+        domains_of(self.settings.data)
+        check_evaluation(self.settings.data)
 
     def search(self) -> Record:
         """Run all trials and return the winner.

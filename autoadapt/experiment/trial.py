@@ -30,10 +30,16 @@ from autoadapt.config.settings import (
 from autoadapt.data.batching import chunks
 from autoadapt.data.cache import cache_folder
 from autoadapt.data.images import LabelledImages, UnlabelledImages
-from autoadapt.data.open import class_names, open_source, open_target
+from autoadapt.data.open import (
+    class_names,
+    open_further_sources,
+    open_source,
+    open_target,
+)
 from autoadapt.data.regions import RegionMaps
 from autoadapt.data.training import TrainingData
 from autoadapt.data.transforms import Normalisation, normalise
+from autoadapt.data.views import joined
 from autoadapt.errors import AutoAdaptError, ExecutorError, TrainingDivergedError
 from autoadapt.files import sweep, waiting_lock, write_json, write_text
 from autoadapt.interrupts import heeding
@@ -47,6 +53,7 @@ from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.fit import Fitted, Progress, fit
 from autoadapt.training.model import card_of, save_model
+from autoadapt.uda.base import Method
 
 OnProgress = Callable[[int, Progress], None]
 
@@ -74,11 +81,20 @@ class Task:
 
 @dataclass(frozen=True)
 class Domains:
-    """Both domains, opened once per process, and the regions of the target images scored."""
+    """Both domains, opened once per process.
+
+    Attributes:
+        source: The images of all labelled sources as one set.
+        target: Without labels.
+        first: Those of ``data.source`` alone; the same as ``source`` where there is no other.
+        further: Those of the other sources, by name.
+    """
 
     classes: tuple[str, ...]
     source: LabelledImages
     target: UnlabelledImages
+    first: LabelledImages
+    further: Mapping[str, LabelledImages]
 
 
 def without_evaluation(settings: ExperimentSettings) -> ExperimentSettings:
@@ -91,7 +107,14 @@ def without_evaluation(settings: ExperimentSettings) -> ExperimentSettings:
 def open_domains(data: str) -> Domains:
     """Open source and target; the settings come as JSON so that equal ones are opened once."""
     settings = from_json_data(data)
-    return Domains(class_names(settings), open_source(settings), open_target(settings))
+    first, further = open_source(settings), open_further_sources(settings)
+    return Domains(
+        class_names(settings),
+        source=joined(first, *further.values()),
+        target=open_target(settings),
+        first=first,
+        further=further,
+    )
 
 
 def domains_of(settings: DataSettings) -> Domains:
@@ -274,14 +297,12 @@ def train(
 ) -> Fitted:
     """Build a network, train it, and leave ``model.pt`` in the folder; resumes what was begun."""
     network = build(architecture, len(domains.classes), seed=derive(seed, "network"))
-    drawn = TrainingData(
-        domains.source, domains.target, len(domains.classes), data, training.batch_size, seed
-    )
+    trainer: Method = make("uda", method)
     folder.mkdir(parents=True, exist_ok=True)
     fitted = fit(
-        make("uda", method),
+        trainer,
         network,
-        drawn,
+        training_data(trainer, domains, data, batch_size=training.batch_size, seed=seed),
         training,
         seed=seed,
         device=device,
@@ -291,6 +312,22 @@ def train(
     card = card_of(architecture, data, domains.classes, method)
     save_model(folder / "model.pt", fitted, card)
     return fitted
+
+
+def training_data(
+    method: Method, domains: Domains, data: DataSettings, *, batch_size: int, seed: int
+) -> TrainingData:
+    """Return both domains as a method sees them: several sources as one set, or apart."""
+    together = method.needs.sources == 1
+    return TrainingData(
+        domains.source if together else domains.first,
+        domains.target,
+        len(domains.classes),
+        data,
+        batch_size,
+        seed,
+        further={} if together else domains.further,
+    )
 
 
 def scores_of(settings: ExperimentSettings) -> dict[str, Score]:

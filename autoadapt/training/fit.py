@@ -23,6 +23,7 @@ from autoadapt.config.settings import TrainingSettings
 from autoadapt.data.images import LabelledImages
 from autoadapt.data.priors import class_ratio
 from autoadapt.data.training import StepBatch, TrainingData
+from autoadapt.data.views import joined
 from autoadapt.errors import CheckpointError
 from autoadapt.networks.batch_norm import set_policy
 from autoadapt.networks.checkpoints import load_weights
@@ -187,7 +188,8 @@ class Loop:
         """Return (C,) weights of the supervised loss with mean 1 over the present classes."""
         if self.settings.class_weights == "none":
             return None
-        shares = shares_of(self.data.source, self.data.num_classes)
+        labelled = joined(self.data.source, *self.data.further.values())
+        shares = shares_of(labelled, self.data.num_classes)
         weights = torch.where(shares > 0, shares.clamp(min=1e-12).rsqrt(), 0.0)
         weights = weights * (weights > 0).sum() / weights.sum()
         return weights.float().to(self.device)

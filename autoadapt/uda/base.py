@@ -57,7 +57,8 @@ class Needs:
     Attributes:
         aux: Whether an auxiliary output of the network is left alone (``unused``), trained where
             there is one (``optional``), or has to be there (``required``).
-        sources: Smallest number of labelled sources.
+        sources: Smallest number of labelled sources. Above 1 they are kept apart, the others by
+            name in ``TrainingData.further``; for all other methods they are one set.
         networks: Extra networks that live beside the segmentation network while it trains.
         rounds: Published number of rounds that begin with passes over whole sets of images.
         predictor: Whether prediction needs one of the extra networks too.

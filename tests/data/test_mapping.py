@@ -50,8 +50,15 @@ def test_a_class_cannot_be_merged_and_ignored() -> None:
 
 def test_a_task_class_that_the_source_lacks_is_refused() -> None:
     with pytest.raises(DataError, match=r"classes \['sky'\].*remove them from data.classes"):
-        check_all_present(OWN, (*OWN.names, "sky"), settings())
+        check_all_present((*OWN.names, "sky"), [(OWN, settings())])
 
 
 def test_a_task_class_that_arises_by_merging_is_there() -> None:
-    check_all_present(OWN, ("vehicle",), settings({"car": "vehicle"}))
+    check_all_present(("vehicle",), [(OWN, settings({"car": "vehicle"}))])
+
+
+def test_one_of_several_sources_is_enough_for_a_class() -> None:
+    sky = OwnClasses(("sky", "car"), 200, "other/classes.json")
+    check_all_present((*OWN.names, "sky"), [(OWN, settings()), (sky, settings())])
+    with pytest.raises(DataError, match=r"classes \['sea'\].*classes.json.*other/classes.json"):
+        check_all_present(("sea", "sky"), [(OWN, settings()), (sky, settings())])
