@@ -18,9 +18,7 @@ SETTINGS = TrainingSettings(steps=3, learning_rate=0.01)
 
 
 @pytest.mark.parametrize("name", available("uda"))
-def test_a_few_steps(
-    name: str, smoke_architecture: Architecture, toy_data: TrainingData
-) -> None:
+def test_a_few_steps(name: str, smoke_architecture: Architecture, toy_data: TrainingData) -> None:
     network = build(smoke_architecture, 4, seed=5)
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     method = make("uda", PluginSettings(name=name, options=dict(find("uda", name).smoke_options)))
