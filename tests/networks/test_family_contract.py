@@ -52,13 +52,19 @@ def test_forward_is_encode_and_decode(smoke_architecture: Architecture) -> None:
     torch.testing.assert_close(whole.logits, parts.logits, rtol=0, atol=0)
 
 
+def off_zero(network: SegmentationNetwork) -> None:
+    """Add a little to all weights of the heads: some classifiers start at zero."""
+    with torch.no_grad():
+        for module in network.head_modules():
+            for parameter in module.parameters():
+                parameter.add_(0.01)
+
+
 def test_reweighted_deep_features_reach_the_logits(smoke_architecture: Architecture) -> None:
     """What a method does between encoder and heads must not be lost, nor reach the encoder."""
     network = build(smoke_architecture, CLASSES, seed=3).eval()
     with torch.no_grad():
-        for module in network.head_modules():
-            for parameter in module.parameters():
-                parameter += 0.01  # scores of some networks start at zero
+        off_zero(network)
         features = network.encode(torch.randn(1, 3, 64, 96))
         kept = features.deep.clone()
         before = network.decode(features).logits
@@ -72,10 +78,7 @@ def test_the_gradient_of_one_image_reaches_every_parameter_that_learns(
     smoke_architecture: Architecture,
 ) -> None:
     network = build(smoke_architecture, CLASSES, seed=3).train()
-    with torch.no_grad():
-        for module in network.head_modules():
-            for parameter in module.parameters():
-                parameter += 0.01
+    off_zero(network)
     loss = loss_of(network(torch.randn(1, 3, 65, 97)))
     loss.backward()  # type: ignore[no-untyped-call]
 
@@ -102,9 +105,8 @@ def test_groups_hold_what_learns_once_and_heads_apart(smoke_architecture: Archit
 def test_heads_are_what_the_encoder_does_not_use(smoke_architecture: Architecture) -> None:
     network = build(smoke_architecture, CLASSES).train()
     encoded: Features = network.encode(torch.randn(2, 3, 64, 96))
-    torch.stack(
-        [f.square().mean() for f in (encoded.low, encoded.mid, encoded.deep)]
-    ).sum().backward()
+    maps = (encoded.low, encoded.mid, encoded.deep)
+    torch.autograd.backward([features.square().mean() for features in maps])
     heads = {id(p) for module in network.head_modules() for p in module.parameters()}
 
     for name, parameter in network.named_parameters():

@@ -166,7 +166,7 @@ def test_gradients_are_clipped(bench: Bench) -> None:
 
 def test_the_backbone_multiplier_scales_the_first_step_of_the_backbone_alone(bench: Bench) -> None:
     start = build(bench.architecture, 4, seed=5)
-    options = {"steps": 1, "weight_decay": 0.0, "power": 0.0}
+    options: dict[str, Any] = {"steps": 1, "weight_decay": 0.0, "power": 0.0}
     plain, tripled = (
         bench.fit(**options, backbone_multiplier=factor).network for factor in (1.0, 3.0)
     )
