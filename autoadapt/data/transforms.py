@@ -41,15 +41,24 @@ def normalise(images: NDArray[np.uint8], convention: Normalisation) -> Tensor:
 
 def denormalise(images: Tensor, convention: Normalisation) -> NDArray[np.uint8]:
     """Undo ``normalise``: (N, 3, H, W) float32 to (N, H, W, 3) uint8 RGB, rounded and clipped."""
-    if convention == "caffe_bgr":
-        planes = (images.detach().cpu().float() + _channels(CAFFE_BGR_MEAN)).flip(1)
-    else:
-        deviation, mean = _channels(IMAGENET_DEVIATION), _channels(IMAGENET_MEAN)
-        planes = (images.detach().cpu().float() * deviation + mean) * 255
+    planes = to_pixels(images.detach().cpu().float(), convention)
     result: NDArray[np.uint8] = (
         planes.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
     )
     return result
+
+
+def to_pixels(images: Tensor, convention: Normalisation) -> Tensor:
+    """Return network input (N, 3, H, W) as RGB on the scale 0 to 255, where it is."""
+    if convention == "caffe_bgr":
+        return (images + _channels(CAFFE_BGR_MEAN, images)).flip(1)
+    deviation, mean = _channels(IMAGENET_DEVIATION, images), _channels(IMAGENET_MEAN, images)
+    return (images * deviation + mean) * 255
+
+
+def from_pixels(planes: Tensor, convention: Normalisation) -> Tensor:
+    """Undo ``to_pixels``."""
+    return _normalised(planes.clone(), convention)
 
 
 @dataclass(frozen=True)
@@ -181,9 +190,10 @@ def _planes(images: NDArray[np.uint8]) -> Tensor:
 def _normalised(planes: Tensor, convention: Normalisation) -> Tensor:
     """Normalise RGB of 0 to 255, in place where possible."""
     if convention == "caffe_bgr":
-        return planes.flip(1).sub_(_channels(CAFFE_BGR_MEAN))
-    return planes.div_(255).sub_(_channels(IMAGENET_MEAN)).div_(_channels(IMAGENET_DEVIATION))
+        return planes.flip(1).sub_(_channels(CAFFE_BGR_MEAN, planes))
+    mean, deviation = _channels(IMAGENET_MEAN, planes), _channels(IMAGENET_DEVIATION, planes)
+    return planes.div_(255).sub_(mean).div_(deviation)
 
 
-def _channels(values: tuple[float, float, float]) -> Tensor:
-    return torch.tensor(values).view(1, 3, 1, 1)
+def _channels(values: tuple[float, float, float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, 3, 1, 1)

@@ -40,6 +40,7 @@ from autoadapt.data.batches import SourceBatch, TargetBatch
 from autoadapt.data.cache import Rows, reopen, write_rows
 from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.training import StepBatch, TrainingData
+from autoadapt.data.transforms import Normalisation
 from autoadapt.errors import ConfigError
 from autoadapt.networks.batch_norm import Policy, set_policy, target_pass
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, upsample
@@ -117,6 +118,7 @@ class Context:
     """What a method may use in a step: the network, its own modules, and how to learn.
 
     Attributes:
+        normalisation: How images became network input.
         class_weights: (C,) weights of the supervised loss, or nothing.
         seed: Seed of the training, to derive random choices from.
         step: Number of the running optimiser step, from 0, over all phases.
@@ -128,12 +130,14 @@ class Context:
         batch_norm: Policy of the running phase.
         stretch: Number of the running round, counted over all phases.
         moved: Names of the optimisers that moved in this step.
+        before_move: Called in each micro-batch, before the network moves at its end.
     """
 
     network: SegmentationNetwork
     num_classes: int
     settings: TrainingSettings
     device: torch.device
+    normalisation: Normalisation = "imagenet"
     class_weights: Tensor | None = None
     seed: int = 0
     step: int = 0
@@ -146,6 +150,7 @@ class Context:
     scaler: torch.amp.GradScaler | None = None
     last_micro_batch: bool = True
     moved: list[str] = field(default_factory=list)
+    before_move: Callable[[], None] | None = None
 
     def add(
         self, name: str, module: nn.Module, optimizer: torch.optim.Optimizer | None = None
@@ -191,6 +196,20 @@ class Context:
                 output = self.network.decode(between(self.network.encode(images)))
         return full_size(output, images)
 
+    def observe(self, module: nn.Module, images: Tensor) -> Output:
+        """Run another network, such as a teacher, without gradients and in the modes it is in.
+
+        Args:
+            module: Maps images to ``Output``.
+            images: (N, 3, H, W).
+
+        Returns:
+            Its output, with logits in fp32 at the size of the images.
+        """
+        with torch.no_grad(), self.autocast():
+            output: Output = module(images)
+        return full_size(output, images)
+
     def backward(self, loss: Tensor, *, keep_graph: bool = False) -> None:
         """Add the gradients of a loss; safe with autocast and accumulation.
 
@@ -203,7 +222,12 @@ class Context:
         scaled.backward(retain_graph=keep_graph)  # type: ignore[no-untyped-call]
 
     def update(self, *names: str) -> None:
-        """Move the named optimisers, in this order, once the last micro-batch is in."""
+        """Move the named optimisers, in this order, once the last micro-batch is in.
+
+        Before the network moves, ``before_move`` may add gradients to those of the step.
+        """
+        if "network" in names and self.before_move is not None:
+            self.before_move()
         if not self.last_micro_batch:
             return
         for name in names:

@@ -253,6 +253,7 @@ def test_accumulated_gradients_are_the_mean_over_micro_batches(
     context.last_micro_batch = False  # gradients pile up, nothing moves
     view = by_hand.method.view(context, toy_data, phase)
     for number in range(2):
+        context.micro_batch = number
         by_hand.method.train_step(context, phase, by_hand.method.draw(view, number))
     pairs = [
         pair
