@@ -162,6 +162,7 @@ trial_row_start = (
     "reason",
     "detail",
     "family",
+    "name",
 )
 """Columns of ``trials.csv`` that every run has, in their order."""
 
@@ -180,6 +181,7 @@ def trial_row(record: Record, report: SearchReport) -> Mapping[str, object]:
     }
     row |= {"id": record.architecture.id, "family": record.architecture.family, "objective": value}
     row |= {"parents": " ".join(record.parents)}
+    row |= {"name": report.names.get(record.architecture.id)}
     groups: dict[str, Mapping[str, object]] = {
         "part": {} if np.isnan(value) else report.parts(record),
         "score": record.scores,

@@ -33,6 +33,7 @@ class SearchReport:
         records: All trials that have ended, in any order.
         objective: The number that was minimised, of one trial.
         parts: Its weighted terms, of one trial that has an objective.
+        names: Names of networks that have one, by the id of their architecture.
         planned: Number of trials asked for; absent: those recorded are all.
         winner: The chosen trial; absent while the search runs.
         winner_words: Its architecture in words.
@@ -49,6 +50,7 @@ class SearchReport:
     objective: ObjectiveOf
     parts: PartsOf
     facts: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     planned: int | None = None
     winner: Record | None = None
     winner_words: str = ""
@@ -73,6 +75,11 @@ class SearchReport:
     def best_first(self) -> list[Record]:
         """Trials that have an objective, best first."""
         return ranked(self.records, self.objective)
+
+    def origin(self, record: Record) -> str:
+        """Return how a trial came about, with the name of a named network."""
+        name = self.names.get(record.architecture.id)
+        return record.origin if name is None else f"{record.origin} {name}"
 
     @cached_property
     def terms(self) -> tuple[str, ...]:

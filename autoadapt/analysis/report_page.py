@@ -139,7 +139,7 @@ def winner_section(report: SearchReport) -> Markup:
     if report.winner is None:
         return section(title, tag("p", "No winner has been chosen yet."), anchor="winner")
     winner = report.winner
-    origin = f"trial {winner.number}, {winner.origin}"
+    origin = f"trial {winner.number}, {report.origin(winner)}"
     if winner.parents:
         origin += f" of {', '.join(winner.parents)}"
     known = {
@@ -284,7 +284,7 @@ def trial_line(record: Record, report: SearchReport) -> Markup:
         *(cell(decimal(parts.get(t)), value=parts.get(t, math.nan)) for t in report.terms),
         cell(quantity(macs), value=macs),
         cell(quantity(params), value=params),
-        cell(record.origin),
+        cell(report.origin(record)),
         cell(duration(record.seconds), value=record.seconds),
         cell(remarks(record), class_="words"),
         class_="winner" if won else record.status,

@@ -63,19 +63,27 @@ def search(
 
 @app.command()
 def adapt(
-    run: Run,
+    source: Annotated[str, typer.Argument(help="A run folder; or a config, with --architecture.")],
     method: Annotated[
         str | None, typer.Option(help="Adaptation method; absent: that of the config.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+    architecture: Annotated[
+        list[str] | None,
+        typer.Option(help="A named network, or a file of one, instead of the winner."),
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="Run folder for a config.")] = None,
+    changes: Changes = None,
 ) -> None:
-    """Adapt the winner of a run fully, beside its references."""
+    """Adapt the winner of a run fully, beside its references; or named networks alone."""
     from autoadapt.cli.progress import watching
-    from autoadapt.experiment.jobs import run_adapt
+    from autoadapt.experiment.jobs import place_of, run_adapt
 
+    folder, settings = place_of(source, run, changes or [])
+    networks = architecture or []
     with watching() as watcher:
-        page = run_adapt(run, watcher, method, steps)
-    print_summary(run, page)
+        page = run_adapt(folder, settings, watcher, networks=networks, method=method, steps=steps)
+    print_summary(folder, page)
 
 
 @app.command()

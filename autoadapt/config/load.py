@@ -11,9 +11,10 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from autoadapt.config.settings import DataSettings, ExperimentSettings, PluginSettings
-from autoadapt.errors import ConfigError
+from autoadapt.errors import ConfigError, SpaceError
 from autoadapt.files import shipped
 from autoadapt.plugins import find
+from autoadapt.space import named
 
 COSTS = ("macs", "params", "activations")
 """Terms of an objective that are known before training; they are no scores."""
@@ -261,6 +262,7 @@ def make(kind: str, plugin: PluginSettings) -> Any:
 def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
     """Yield what is wrong only when several keys are read together."""
     yield from data_contradictions(settings.data)
+    yield from network_mistakes(settings)
     for cost, (low, high) in settings.search.limits.items():
         if cost not in COSTS:
             known = ", ".join(COSTS)
@@ -275,6 +277,19 @@ def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
         )
     if settings.device == "cpu" and settings.executor.gpus:
         yield ("executor", "gpus"), "executor.gpus: asks for a GPU while device is cpu"
+
+
+def network_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:
+    """Yield what is wrong with the names of networks."""
+    asked: dict[Keys, tuple[str, ...]] = {("search", "include"): settings.search.include}
+    if settings.adapt:
+        asked["adapt", "networks"] = settings.adapt.networks
+    for keys, names in asked.items():
+        for index, name in enumerate(names):
+            try:
+                named.find(name)
+            except SpaceError as error:
+                yield (*keys, index), f"{'.'.join(map(str, keys))}.{index}: {error}"
 
 
 def data_contradictions(data: DataSettings) -> Iterator[Mistake]:

@@ -277,7 +277,9 @@ class SearchSettings(Strict):
 
     Attributes:
         space: A shipped search space by name, or the path of a YAML file.
-        trials: Number of architectures tried.
+        trials: Number of architectures of the space tried.
+        include: Named networks (or files of one) that are tried first, besides ``trials``. They
+            need not be of the space, and its limits do not apply to them.
         limits: Smallest and largest cost of an architecture, by cost name; narrows the limits
             of the space.
         strategy: What proposes architectures.
@@ -290,6 +292,7 @@ class SearchSettings(Strict):
     strategy: StrategyChoice = field(default_factory=lambda: PluginSettings(name="evolution"))
     method: MethodChoice = field(default_factory=lambda: PluginSettings(name="advent"))
     training: TrainingSettings
+    include: tuple[str, ...] = ()
     limits: dict[str, tuple[NotNegative, Above0]] = field(default_factory=dict)
 
 
@@ -300,6 +303,7 @@ class AdaptSettings(Strict):
     Attributes:
         source_only: Also train the winner on source images alone.
         hand_crafted: Also train the space's reference architecture with the same method.
+        networks: Named networks (or files of one) that are trained the same way.
         seeds: Each is trained once per seed; results are reported as mean and spread.
     """
 
@@ -307,6 +311,7 @@ class AdaptSettings(Strict):
     training: TrainingSettings
     source_only: bool = True
     hand_crafted: bool = True
+    networks: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
 
 

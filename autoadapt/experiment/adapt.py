@@ -1,9 +1,9 @@
-"""Full adaptation of the winner, beside references trained the same way."""
+"""Full adaptation of the winner, beside references and named networks trained the same way."""
 
 import dataclasses
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from autoadapt.experiment.trial import domains_of, pick_device, train
 from autoadapt.files import waiting_lock, write_json
 from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
+from autoadapt.space.named import labelled
 from autoadapt.training.fit import Progress
 from autoadapt.training.model import load_model
 
@@ -28,7 +29,7 @@ class Contender:
     """An architecture and the method it is fully trained with.
 
     Attributes:
-        role: ``winner`` of the search, or ``reference`` of the space.
+        role: ``winner`` of the search, ``reference`` of the space, or the name of a network.
     """
 
     role: str
@@ -53,17 +54,42 @@ def title_of(name: str) -> str:
     return f"{known.get(role, role)}, {method.replace('_', '-')}"
 
 
-def contenders(
+def roles_after_search(
     winner: Architecture, reference: Architecture, adapt: AdaptSettings
-) -> list[Contender]:
-    """Return the winner and the references it is compared with.
+) -> dict[str, Architecture]:
+    """Return the winner and what it is compared with, by role; equal architectures once."""
+    asked = {"winner": winner}
+    if adapt.hand_crafted:
+        asked["reference"] = reference
+    return once(asked | labelled(adapt.networks))
+
+
+def roles_of_networks(names: Sequence[str], reference: Architecture) -> dict[str, Architecture]:
+    """Return named networks by role; one that is the reference of the space has that role.
+
+    Raises:
+        SpaceError: There is no such network.
+    """
+    return {
+        "reference" if architecture == reference else name: architecture
+        for name, architecture in labelled(names).items()
+    }
+
+
+def once(roles: Mapping[str, Architecture]) -> dict[str, Architecture]:
+    """Return each architecture with its first role alone."""
+    first: dict[Architecture, str] = {}
+    for role, architecture in roles.items():
+        first.setdefault(architecture, role)
+    return {role: architecture for architecture, role in first.items()}
+
+
+def contenders(roles: Mapping[str, Architecture], adapt: AdaptSettings) -> list[Contender]:
+    """Return each architecture with the method, then each on source alone if that is asked for.
 
     A warm-up belongs to adaptation methods alone; source-only training has the same number of
     steps, schedule and batches.
     """
-    roles = {"winner": winner}
-    if adapt.hand_crafted and reference != winner:
-        roles["reference"] = reference
     methods = [adapt.method]
     if adapt.source_only and adapt.method.name != "source_only":
         methods.append(PluginSettings(name="source_only"))

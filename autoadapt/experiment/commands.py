@@ -40,6 +40,7 @@ from autoadapt.files import owned, write_json, write_text
 from autoadapt.networks.build import describe
 from autoadapt.seeding import python_random
 from autoadapt.space import WithinLimits, load, sample_feasible
+from autoadapt.space.named import labelled
 from autoadapt.training.model import load_model
 
 
@@ -124,7 +125,7 @@ def run_state(path: Path) -> dict[str, Any]:
         "run": path.name,
         "state": state,
         "trials": len(records),
-        "of": settings.search.trials,
+        "of": settings.search.trials + len(labelled(settings.search.include)),
         "failed": sum(record.status == "failed" for record in records),
         "space": settings.search.space,
         "method": settings.search.method.name,

@@ -35,7 +35,8 @@ from autoadapt.space import (
     narrowed,
 )
 from autoadapt.space.architecture import Architecture
-from autoadapt.strategies.base import Observation, Strategy
+from autoadapt.space.named import labelled
+from autoadapt.strategies.base import Observation, Proposal, Strategy
 
 OnRecord = Callable[[Record, float | None], None]
 
@@ -54,9 +55,10 @@ class Controller:
             stopped, or their worker was lost.
         running: Trials handed out, by number.
         lost: How often the worker of a trial was lost, by number.
-        taken: Ids of all architectures that are over, running or waiting.
+        taken: Ids of all architectures of the space that are over, running or waiting.
+        named: Networks that are tried first, by name.
         objective: What the search minimises; known once enough trials have finished.
-        history: What the strategy sees, in the order of ``records``.
+        history: What the strategy sees: trials of the space, in the order of ``records``.
         exhausted: Whether the strategy has nothing new to propose.
     """
 
@@ -77,6 +79,9 @@ class Controller:
 
     def __post_init__(self) -> None:
         self.space: SearchSpace = load(self.settings.search.space)
+        self.named = labelled(self.settings.search.include)
+        strangers = [one for one in self.named.values() if not self.space.holds(one)]
+        self.strangers = {architecture.id for architecture in strangers}
         own_limits: Limits = {**self.settings.search.limits}
         self.limits = narrowed(self.space.limits, own_limits)
         self.strategy: Strategy = make("strategies", self.settings.search.strategy)
@@ -85,6 +90,11 @@ class Controller:
         self.reference_costs = self.costs(self.space.reference)
         self.events = self.folder.events
         self.replay()
+
+    @property
+    def total(self) -> int:
+        """Number of trials of the whole search."""
+        return len(self.named) + self.settings.search.trials
 
     @property
     def calibration_path(self) -> Path:
@@ -111,7 +121,7 @@ class Controller:
             except (KeyError, TypeError) as error:
                 raise self.damaged(unfinished[number], error) from error
             self.waiting.append(task)
-            self.taken.add(task.architecture.id)
+            self.note_taken(task.architecture)
         if self.objective is None and self.calibration_path.exists():
             self.calibrate()  # by ``finish``, with fewer trials than asked for
 
@@ -168,16 +178,12 @@ class Controller:
         return None
 
     def propose(self) -> Task | None:
-        """Ask the strategy for a new architecture and write down that its trial starts."""
-        if self.exhausted or self.next_number >= self.settings.search.trials:
-            return None
+        """Take a named network or ask the strategy, and write down that the trial starts."""
         number = self.next_number
-        try:
-            proposal = self.strategy.propose(self.history, number, self.taken)
-        except SpaceExhausted:
-            self.exhausted = True
-            if not self.taken:
-                raise
+        if self.exhausted or number >= self.total:
+            return None
+        proposal = self.named_proposal(number) or self.strategy_proposal(number)
+        if proposal is None:
             return None
         architecture = proposal.architecture
         task = Task(
@@ -189,9 +195,48 @@ class Controller:
             folder=self.folder.trial(number, architecture),
         )
         self.events.append({"event": "started", **task.to_json()}, durable=False)
-        self.taken.add(architecture.id)
+        self.note_taken(architecture)
         self.next_number += 1
         return task
+
+    def named_proposal(self, number: int) -> Proposal | None:
+        """Return the named network that a trial is for; nothing for the trials after them.
+
+        Raises:
+            SpaceError: A named network cannot be built, or nothing in the space is within the
+                limits: both are found out before the first trial, not after the named ones.
+        """
+        if number >= len(self.named):
+            return None
+        architectures = list(self.named.values())
+        if number == 0:
+            for architecture in architectures:
+                self.costs(architecture)
+            self.strategy.propose((), 0, frozenset())
+        return Proposal(architectures[number], "named")
+
+    def strategy_proposal(self, number: int) -> Proposal | None:
+        """Return what the strategy says; nothing once everything has been tried.
+
+        Named networks that are not of the space do not exist for the strategy: it proposes what
+        it would propose without them.
+        """
+        try:
+            return self.strategy.propose(self.history, number - len(self.strangers), self.taken)
+        except SpaceExhausted:
+            self.exhausted = True
+            if number == len(self.named):
+                raise
+            return None
+
+    def of_space(self, architecture: Architecture) -> bool:
+        """Whether a trial is of the space; the others are named networks."""
+        return architecture.id not in self.strangers
+
+    def note_taken(self, architecture: Architecture) -> None:
+        """Let the strategy know that it cannot propose an architecture any more."""
+        if self.of_space(architecture):
+            self.taken.add(architecture.id)
 
     def give_back(self, number: int, why: str) -> None:
         """Take back a running trial whose worker was lost; it is handed out again first.
@@ -241,9 +286,10 @@ class Controller:
     def take(self, record: Record) -> None:
         """Add a record to the history and calibrate the objective once enough are in."""
         self.records.append(record)
-        self.taken.add(record.architecture.id)
-        self.finished_count += record.status == "finished"
-        self.history.append(Observation(record.architecture, self.value(record)))
+        self.note_taken(record.architecture)
+        if self.of_space(record.architecture):
+            self.finished_count += record.status == "finished"
+            self.history.append(Observation(record.architecture, self.value(record)))
         enough = self.finished_count >= self.settings.calibration_trials
         if self.objective is None and (enough or self.settings.objective.calibration_from):
             self.calibrate()
@@ -264,11 +310,23 @@ class Controller:
             if other:
                 calibration = read_calibration(Path(expand(other, "objective.calibration_from")))
             else:
-                first = finished(self.records)[: self.settings.calibration_trials]
+                first = self.calibrating()[: self.settings.calibration_trials]
                 calibration = calibrate(first, self.settings.objective)
             write_json(path, calibration.to_json())
         self.objective = Objective(self.settings.objective, calibration, self.reference_costs)
-        self.history = [Observation(r.architecture, self.value(r)) for r in self.records]
+        self.history = [
+            Observation(record.architecture, self.value(record))
+            for record in self.records
+            if self.of_space(record.architecture)
+        ]
+
+    def calibrating(self) -> list[Record]:
+        """Return the finished trials of the space; of named networks only if there is no other.
+
+        What is standardised with them does not depend on which networks are compared.
+        """
+        known = finished(self.records)
+        return [record for record in known if self.of_space(record.architecture)] or known
 
     def finish(self) -> None:
         """Close the search: with too few finished trials to calibrate, use those there are."""

@@ -1,17 +1,19 @@
 """The main job and its parts, as the command line starts them; the same call resumes."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.errors import RunError
-from autoadapt.experiment.adapt import overridden
+from autoadapt.experiment.adapt import overridden, roles_after_search, roles_of_networks
 from autoadapt.experiment.reporting import write_search_report
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.watching import Watcher
 from autoadapt.files import owning
+from autoadapt.space import load
 
 
 @contextlib.contextmanager
@@ -36,27 +38,74 @@ def run_search(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Pa
     with owned_experiment(path, settings, watcher) as experiment:
         winner = experiment.search()
         if settings.adapt is not None:
-            experiment.adapt(winner.architecture, settings.adapt)
+            reference = experiment.controller.space.reference
+            roles = roles_after_search(winner.architecture, reference, settings.adapt)
+            experiment.adapt(roles, settings.adapt)
         watcher.stage("writing the report")
         return write_search_report(experiment)
 
 
 def run_adapt(
-    path: Path, watcher: Watcher, method: str | None = None, steps: int | None = None
+    path: Path,
+    settings: ExperimentSettings,
+    watcher: Watcher,
+    *,
+    networks: Sequence[str] = (),
+    method: str | None = None,
+    steps: int | None = None,
 ) -> Path:
-    """Adapt the winner of an existing run with a method, and return the report page.
+    """Train fully in a run folder, and return the report page.
+
+    Args:
+        path: A run folder; without ``networks`` it has a winner.
+        settings: Those of the folder, or of a folder to be made.
+        watcher: Told how it goes.
+        networks: Named networks to train instead of the winner and its references.
+        method: Adaptation method; absent: that of the settings.
+        steps: Training steps; absent: those of the settings.
 
     Raises:
         RunError: The run has no winner yet, or its config no ``adapt`` section.
+        SpaceError: There is no such network.
     """
-    settings = RunFolder(path).settings()
     if settings.adapt is None:
         raise RunError(
             f"{path}: its config has no 'adapt' section, which says how long and how to train; "
             "add one and search into a new folder"
         )
+    if not networks:
+        RunFolder(path).settings()  # only a run has a winner
+    adapt = overridden(settings.adapt, method, steps)
+    reference = load(settings.search.space).reference
+    roles = roles_of_networks(networks, reference)
     with owned_experiment(path, settings, watcher) as experiment:
-        winner = experiment.winner()
-        experiment.adapt(winner.architecture, overridden(settings.adapt, method, steps))
+        if not roles:
+            roles = roles_after_search(experiment.winner().architecture, reference, adapt)
+        experiment.adapt(roles, adapt)
         watcher.stage("writing the report")
         return write_search_report(experiment)
+
+
+def place_of(
+    source: str, run: Path | None = None, changes: Sequence[str] = ()
+) -> tuple[Path, ExperimentSettings]:
+    """Return run folder and settings of a run, or those that a config would get.
+
+    Args:
+        source: A run folder, or a config.
+        run: Folder for a config; absent: ``runs/<name>``.
+        changes: ``key=value`` overrides of a config.
+
+    Raises:
+        RunError: A run folder cannot be changed or moved.
+        ConfigError: There is no such config, or it has mistakes.
+    """
+    if not Path(source).is_dir():
+        settings = load_config(source, changes)
+        return run or Path("runs") / settings.name, settings
+    if changes or run is not None:
+        raise RunError(
+            f"{source} is a run folder, whose settings and place are fixed; use --set and --run "
+            "with a config"
+        )
+    return Path(source), RunFolder(Path(source)).settings()

@@ -40,7 +40,8 @@ def search_report(experiment: Experiment) -> SearchReport:
         records=controller.records,
         objective=controller.value,
         parts=objective.parts if objective is not None else lambda record: {},
-        planned=settings.search.trials,
+        planned=controller.total,
+        names={one.id: name for name, one in controller.named.items()},
         winner=winner,
         winner_words=describe(winner.architecture) if winner else "",
         reference_costs=controller.reference_costs,
@@ -99,10 +100,10 @@ def adaptation_results(experiment: Experiment) -> list[AdaptationResult]:
     return results
 
 
-def contender_order(folder: Path) -> tuple[int, str]:
-    """Adapted winners, adapted references, then what was trained on source alone."""
+def contender_order(folder: Path) -> tuple[bool, int, str, str]:
+    """Adapted winners, references and named networks, then what was trained on source alone."""
     role, _, method = folder.name.partition("-")
-    return 2 * (method == "source_only") + (role != "winner"), method
+    return method == "source_only", {"winner": 0, "reference": 1}.get(role, 2), role, method
 
 
 def result_of(name: str, found: dict[int, Evaluation]) -> AdaptationResult:
@@ -110,7 +111,8 @@ def result_of(name: str, found: dict[int, Evaluation]) -> AdaptationResult:
     role, _, method = name.partition("-")
     first = next(iter(found.values()))
     kind = "on source images alone" if method == "source_only" else f"with {method}"
-    whose = "the winner of the search" if role == "winner" else "the hand-crafted reference"
+    known = {"winner": "the winner of the search", "reference": "the hand-crafted reference"}
+    whose = known.get(role, f"the network {role}")
     return AdaptationResult(
         name=title_of(name),
         description=f"{whose}, trained {kind}",
@@ -177,7 +179,7 @@ def write_correlation_report(experiment: Experiment) -> tuple[CorrelationReport,
         truth.append(true_miou(experiment, record))
     report = CorrelationReport(
         title=experiment.settings.name,
-        models=[f"#{record.number} {record.architecture.id}" for record in records],
+        models=[f"#{record.number} {name_in(experiment, record)}" for record in records],
         truth=truth,
         scores=score_columns(experiment, records),
         controls={
@@ -188,6 +190,12 @@ def write_correlation_report(experiment: Experiment) -> tuple[CorrelationReport,
         seed=experiment.settings.seed,
     )
     return report, write_correlation(report, folder.path / "correlation")
+
+
+def name_in(experiment: Experiment, record: Record) -> str:
+    """Return the name of a network that has one, else the id of the architecture."""
+    names = {one.id: name for name, one in experiment.controller.named.items()}
+    return names.get(record.architecture.id, record.architecture.id)
 
 
 def true_miou(experiment: Experiment, record: Record) -> float:

@@ -43,10 +43,9 @@ class Experiment:
     @cached_property
     def controller(self) -> Controller:
         """The state of the search, rebuilt from the records."""
-        total = self.settings.search.trials
 
         def told(record: Record, objective: float | None) -> None:
-            self.watcher.trial(record, objective, total)
+            self.watcher.trial(record, objective, self.controller.total)
 
         classes = domains_of(self.settings.data).classes
         size = load(self.settings.search.space).input_size
@@ -80,13 +79,19 @@ class Experiment:
         """
         self.watcher.stage("finding regions in target images (first time only)")
         region_maps(self.settings, domains_of(self.settings.data))
-        done, total = len(self.controller.records), self.settings.search.trials
-        self.watcher.stage(f"searching: {total} trials" + (f", {done} done before" if done else ""))
+        self.watcher.stage(self.plan())
         execute(self.controller, self.watcher)
         self.controller.finish()
         winner = self.winner()
         write_text(self.folder.path / "winner.yaml", winner_text(winner))
         return winner
+
+    def plan(self) -> str:
+        """Say how many trials there are to be."""
+        done, names = len(self.controller.records), self.controller.named
+        text = f"searching: {self.controller.total} trials"
+        text += f", the first of {', '.join(names)}" if names else ""
+        return text + (f", {done} done before" if done else "")
 
     def winner(self) -> Record:
         """Return the best trial.
@@ -110,10 +115,15 @@ class Experiment:
             f"see {self.folder.trial(last.number, last.architecture)}"
         )
 
-    def adapt(self, winner: Architecture, adapt: AdaptSettings) -> Results:
-        """Train the winner and its references fully; evaluate them where labels are given."""
+    def adapt(self, roles: Mapping[str, Architecture], adapt: AdaptSettings) -> Results:
+        """Train contenders fully; evaluate them where labels are given.
+
+        Args:
+            roles: What is trained, as ``roles_after_search`` or ``roles_of_networks`` say.
+            adapt: How it is trained.
+        """
         results: Results = {}
-        for contender in contenders(winner, self.controller.space.reference, adapt):
+        for contender in contenders(roles, adapt):
             results[contender.name] = (contender, [])
             for seed in adapt.seeds:
                 self.watcher.stage(f"training {contender.title}, seed {seed}")

@@ -12,7 +12,8 @@ A path stands for a name everywhere: a file of the same form, or the ``winner.ya
 Whether the values suit the family is for ``networks.build`` to say.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +71,24 @@ def find(source: str | Path) -> NamedArchitecture:
             ``path:line: key: what``.
     """
     return follow(source, ())
+
+
+def labelled(sources: Sequence[str | Path]) -> dict[str, Architecture]:
+    """Return networks by a short label, in the order given; equal ones once.
+
+    The label of a network that comes with the package is its name, that of a file its stem with
+    a piece of the id; letters, digits and underscores only.
+
+    Raises:
+        SpaceError: See ``find``.
+    """
+    found: dict[Architecture, str] = {}
+    for source in sources:
+        one = find(source)
+        own = (FOLDER / f"{source}.yaml").is_file()
+        stem = one.name if own else f"{one.name}_{one.architecture.id[:6]}"
+        found.setdefault(one.architecture, re.sub(r"\W", "_", stem))
+    return {label: architecture for architecture, label in found.items()}
 
 
 def follow(source: str | Path, before: tuple[Path, ...]) -> NamedArchitecture:

@@ -214,6 +214,10 @@ class SearchSpace:
                 + f"\nsee 'autoadapt space show {self.name}' for what may be chosen"
             )
 
+    def holds(self, architecture: Architecture) -> bool:
+        """Whether something is an architecture of this space, its limits aside."""
+        return architecture.family == self.family and not self.problems(architecture.values)
+
     def canonical(self, values: Mapping[str, Any]) -> Architecture:
         """Turn values into the architecture they describe: inactive choices are left out.
 

@@ -143,6 +143,18 @@ def test_running(make_record: MakeRecord, tmp_path: Path, read_page: ReadPage) -
     assert "Target labels have not been opened in this run." in page.text
 
 
+def test_named_networks_are_called_by_their_names(
+    make_record: MakeRecord, tmp_path: Path, read_page: ReadPage
+) -> None:
+    records = [make_record(0, origin="named"), make_record(1)]
+    name = {records[0].architecture.id: "deeplabv2_resnet101"}
+    report = replace(bare(records), names=name, winner=records[0])
+    page = write(report, tmp_path, read_page)
+    assert page.text.count("named deeplabv2_resnet101") == 2  # as the winner and in the table
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "trials.csv").read_text())))
+    assert [row["name"] for row in rows] == ["deeplabv2_resnet101", ""]
+
+
 def test_all_failed(make_record: MakeRecord, tmp_path: Path, read_page: ReadPage) -> None:
     records = [make_record(n, status="failed", reason="out_of_memory") for n in range(3)]
     page = write(bare(records), tmp_path, read_page)

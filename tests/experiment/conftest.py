@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from autoadapt.config.load import from_plain
 from autoadapt.config.settings import ExperimentSettings
@@ -48,6 +49,14 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "small.yaml"
     cache = f"data:\n  cache: {folder / 'cache'}\n"
     path.write_text(SMALL.replace("data:\n", cache, 1))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tiny_architecture: Architecture, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a very small network that is of no space."""
+    path = tmp_path_factory.mktemp("networks") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tiny_architecture.to_json()))
     return path
 
 

@@ -30,11 +30,12 @@ def interrupted(config: Path, root: Path, how: signal.Signals, kills: int) -> di
 
 
 @pytest.fixture(scope="session")
-def longer_config(small_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small search with trials of enough steps to be killed within."""
-    text = (
-        small_config.read_text().replace("steps: 3", "steps: 8").replace("trials: 4", "trials: 3")
-    )
+def longer_config(
+    small_config: Path, tiny_network: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The small search with trials of enough steps to be killed within, one a named network."""
+    trials = f"trials: 2\n  include: [{tiny_network}]"
+    text = small_config.read_text().replace("steps: 3", "steps: 8").replace("trials: 4", trials)
     path = tmp_path_factory.mktemp("longer") / "longer.yaml"
     path.write_text(text)
     return path

@@ -71,6 +71,17 @@ def test_the_winner_of_a_run_is_such_a_file(tmp_path: Path) -> None:
     assert named.named(winner).to_json() == {"family": "toy", "values": {"aux": True}}
 
 
+def test_labels_are_names_or_made_from_file_and_content(tmp_path: Path) -> None:
+    mine = written(tmp_path, "family: toy\nvalues: {depth: 2}\n", "my-winner")
+    copy = written(tmp_path, "family: toy\nvalues: {depth: 2}\n", "copy")
+    same = written(tmp_path, "like: deeplabv2_resnet101\nvalues: {aux: true}\n", "same")
+
+    found = named.labelled([mine, "deeplabv2_resnet101", copy, same, "deeplabv2_resnet101"])
+    label = f"my_winner_{named.named(mine).id[:6]}"
+    assert list(found) == [label, "deeplabv2_resnet101"]
+    assert found[label] == named.named(copy)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

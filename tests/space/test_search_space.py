@@ -54,6 +54,17 @@ def test_samples_are_valid(rng: random.Random) -> None:
     SPACE.check(architecture)
 
 
+def test_holds_exactly_its_own() -> None:
+    assert all(map(SPACE.holds, ALL))
+    values = ALL[0].values
+    assert not SPACE.holds(Architecture.of("other", values))
+    assert not SPACE.holds(Architecture.of("toy", values | {"width": 17}))
+    assert not SPACE.holds(Architecture.of("toy", {"width": 16}))
+    pyramid = {"width": 16, "stride": 8, "head": "pyramid", "kernel": 3, "se": False}
+    assert not SPACE.holds(Architecture.of("toy", pyramid))
+    assert SPACE.holds(Architecture.of("toy", pyramid | {"stride": 16}))
+
+
 def test_samples_are_uniform_over_values_and_allowed_combinations() -> None:
     n = 6000
     rng = random.Random(5)
