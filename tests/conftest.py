@@ -62,26 +62,31 @@ def toy_data(tmp_path_factory: pytest.TempPathFactory) -> "TrainingData":
     return TrainingData(source, pictures("target", 120), 4, settings, batch_size=2, seed=3)
 
 
-TINY = {
-    "stem.kind": "conv",
-    "stem.width": 4,
-    "block": "basic",
-    "norm": "bn",
-    "output_stride": 16,
-    **{f"stage{i}.{key}": v for i in (1, 2, 3, 4) for key, v in (("depth", 1), ("width", 4 + i))},
-    **{f"stage{i}.kernel": 3 for i in (1, 2, 3, 4)},
-    **{f"stage{i}.dilation": [1] for i in (1, 2, 3, 4)},
-    **{f"stage{i}.se": False for i in (1, 2, 3, 4)},
-    "head.kind": "aspp_sum",
-    "head.rates": [1, 2],
-    "aux": True,
-}
-"""A network of the elastic family with a few thousand weights."""
-
-
 @pytest.fixture(scope="session")
 def tiny_architecture() -> "Architecture":
     """A very small network of the elastic family with an auxiliary output."""
+    from autoadapt.networks.families.elastic_deeplab import ElasticDeeplab
     from autoadapt.space.architecture import Architecture
 
-    return Architecture.of("elastic_deeplab", TINY)
+    return Architecture.of("elastic_deeplab", ElasticDeeplab.smoke_values)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs a test that takes ``smoke_architecture`` on a small network of every family.
+
+    Twice where an auxiliary head is a choice: with one and without.
+    """
+    if "smoke_architecture" not in metafunc.fixturenames:
+        return
+    from autoadapt.networks.build import find_family
+    from autoadapt.plugins import available
+    from autoadapt.space.architecture import Architecture
+
+    small = {}
+    for family in available("networks.families"):
+        values = find_family(family).smoke_values
+        choices = {"-aux": True, "-plain": False} if "aux" in values else {"": None}
+        for ending, aux in choices.items():
+            changed = {} if aux is None else {"aux": aux}
+            small[family + ending] = Architecture.of(family, {**values, **changed})
+    metafunc.parametrize("smoke_architecture", list(small.values()), ids=list(small))

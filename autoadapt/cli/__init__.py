@@ -185,6 +185,24 @@ def space_sample(
         print(json.dumps(line))
 
 
+@space_app.command("networks")
+def space_networks(
+    classes: Annotated[int, typer.Option(min=2, help="Classes.")] = 19,
+    height: Annotated[int, typer.Option(min=32, help="Pixels.")] = 512,
+    width: Annotated[int, typer.Option(min=32, help="Pixels.")] = 1024,
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+) -> None:
+    """List the named networks, fixed points of any search or table, with their costs."""
+    from autoadapt.experiment.networks import network_costs, networks_markdown, networks_text
+
+    found = network_costs(classes, (height, width))
+    if as_json:
+        print(json.dumps([one.to_json() for one in found], indent=2))
+    else:
+        print(networks_markdown(found) if markdown else networks_text(found))
+
+
 @data_app.command("check")
 def data_check(config: Config, changes: Changes = None, as_json: Json = False) -> None:
     """Open every image and label of an experiment once and say what is there."""

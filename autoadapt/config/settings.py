@@ -114,7 +114,13 @@ class TrainingSettings(Strict):
         batch_size: Images per domain and step.
         accumulate: Micro-batches per step; ``batch_size`` is the size of one.
         optimizer: Optimiser of the network.
-        learning_rate: Of the backbone; heads get ``head_multiplier`` times as much.
+        learning_rate: The rate that both multipliers refer to.
+        backbone_multiplier: Rate of the backbone over ``learning_rate``; 1 as in the papers. The
+            released code of the DeepLabV2 family lists the convolutions of residual blocks three
+            times to SGD, whose steps are then three times as long: 3 stands in for that.
+        head_multiplier: Rate of the heads over ``learning_rate``; 1 for VGG in published work.
+        norm_affine: Whether scale and shift of normalisation layers are ``learned`` or stay
+            ``frozen``, as in the DeepLabV2 family; running statistics are the method's affair.
         power: Polynomial decay, ``(1 - step / horizon) ** power``.
         horizon: Length of the schedule; absent: ``steps``.
         class_weights: ``sqrt_inverse`` weighs the source loss of a class by one over the square
@@ -128,9 +134,11 @@ class TrainingSettings(Strict):
     accumulate: Positive = 1
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Above0 = 2.5e-4
+    backbone_multiplier: Above0 = 1.0
     head_multiplier: Above0 = 10.0
     momentum: Fraction = 0.9
     weight_decay: NotNegative = 5e-4
+    norm_affine: Literal["learned", "frozen"] = "learned"
     power: NotNegative = 0.9
     horizon: Positive | None = None
     gradient_clip: Above0 | None = None

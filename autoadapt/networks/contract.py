@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -43,7 +43,11 @@ class SegmentationNetwork(nn.Module, ABC):
         num_classes: Number of output classes.
         taps: Channels and stride of the features, by role (``low``, ``mid``, ``deep``).
         has_aux: Whether ``Output.aux_logits`` is there.
+        smoke_values: Of a family, the values of a network of a few thousand weights; contract
+            tests build it, once with ``aux`` and once without where the family has this choice.
     """
+
+    smoke_values: ClassVar[Mapping[str, Any]]
 
     num_classes: int
     taps: Mapping[str, Tap]
@@ -66,16 +70,22 @@ class SegmentationNetwork(nn.Module, ABC):
         return self.decode(self.encode(images))
 
     def parameter_groups(
-        self, learning_rate: float, head_multiplier: float
+        self, learning_rate: float, head_multiplier: float, *, backbone_multiplier: float = 1.0
     ) -> list[dict[str, Any]]:
-        """Optimiser groups ``backbone`` and ``head``; each trainable parameter stands in one."""
+        """Optimiser groups ``backbone`` and ``head``; each trainable parameter stands in one.
+
+        Args:
+            learning_rate: What the multipliers multiply.
+            head_multiplier: Of the heads (``head_modules``).
+            backbone_multiplier: Of everything else.
+        """
         head = {id(p) for module in self.head_modules() for p in module.parameters()}
         parameters = [p for p in self.parameters() if p.requires_grad]
         groups = [
             {
                 "name": "backbone",
                 "params": [p for p in parameters if id(p) not in head],
-                "lr": learning_rate,
+                "lr": learning_rate * backbone_multiplier,
             },
             {
                 "name": "head",

@@ -1,7 +1,7 @@
 """Reads the values of an architecture strictly: every mistake names its key."""
 
 from collections.abc import Mapping
-from typing import TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar, get_args
 
 from autoadapt.errors import SpaceError
 from autoadapt.plugins import suggestion
@@ -96,3 +96,8 @@ class ValueReader:
 def is_positive(value: Value) -> TypeGuard[int]:
     """Return whether a value is a whole number above zero; True is none."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def options(literal: Any) -> tuple[Any, ...]:
+    """Return the values of a ``Literal`` type."""
+    return get_args(literal)

@@ -25,7 +25,7 @@ from autoadapt.data.priors import class_ratio
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.data.views import joined
 from autoadapt.errors import CheckpointError
-from autoadapt.networks.batch_norm import set_policy
+from autoadapt.networks.batch_norm import freeze_norm_affine, set_policy
 from autoadapt.networks.checkpoints import load_weights
 from autoadapt.networks.contract import SegmentationNetwork
 from autoadapt.seeding import derive
@@ -164,6 +164,8 @@ class Loop:
         self.method.check(self.network, self.data)
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
         self.network.to(device=self.device, memory_format=layout)  # type: ignore[call-overload]
+        if self.settings.norm_affine == "frozen":
+            freeze_norm_affine(self.network)
         half = self.settings.precision == "fp16"
         self.context = Context(
             self.network,
@@ -378,7 +380,11 @@ def network_optimizer(
     network: SegmentationNetwork, settings: TrainingSettings
 ) -> torch.optim.Optimizer:
     """Return the optimiser of the network; each parameter stands in exactly one group."""
-    groups = network.parameter_groups(settings.learning_rate, settings.head_multiplier)
+    groups = network.parameter_groups(
+        settings.learning_rate,
+        settings.head_multiplier,
+        backbone_multiplier=settings.backbone_multiplier,
+    )
     decay = settings.weight_decay
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=decay)

@@ -64,6 +64,10 @@ def test_a_skeleton_has_the_names_and_shapes_but_no_memory(tiny: Maker) -> None:
             {"head.kind": "pyramid", "head.width": 8, "head.skip": False},
             "'head.rates' has no effect",
         ),
+        (
+            {"head.kind": "aspp_first_two"},
+            r"'head.rates' is \[1, 2\], expected three or more with head.kind aspp_first_two",
+        ),
         ({"norm": "ibn_a", "stage2.width": 1}, "'stage2.width' is 1, expected 2 or more"),
         ({"stage3.deph": 2}, r"no choice 'stage3.deph', did you mean 'stage3.depth'\?"),
     ],

@@ -164,6 +164,40 @@ def test_gradients_are_clipped(bench: Bench) -> None:
     assert moved(**rates) > 0.0011
 
 
+def test_the_backbone_multiplier_scales_the_first_step_of_the_backbone_alone(bench: Bench) -> None:
+    start = build(bench.architecture, 4, seed=5)
+    options: dict[str, Any] = {"steps": 1, "weight_decay": 0.0, "power": 0.0}
+    plain, tripled = (
+        bench.fit(**options, backbone_multiplier=factor).network for factor in (1.0, 3.0)
+    )
+    heads = {id(p) for module in start.head_modules() for p in module.parameters()}
+
+    moved = 0
+    for (name, before), one, other in zip(
+        start.named_parameters(), plain.parameters(), tripled.parameters(), strict=True
+    ):
+        factor = 1.0 if id(before) in heads else 3.0
+        torch.testing.assert_close(other - before, factor * (one - before), msg=name)
+        moved += int(not torch.equal(one, before))
+    assert moved > 20
+
+
+def test_frozen_scales_and_shifts_stay_while_statistics_move(bench: Bench) -> None:
+    start = build(bench.architecture, 4, seed=5).state_dict()
+    frozen = bench.fit(norm_affine="frozen").network
+    affine = {
+        f"{name}.{part}"
+        for name, module in frozen.named_modules()
+        if isinstance(module, torch.nn.BatchNorm2d)
+        for part in ("weight", "bias")
+    }
+
+    learning = {name for name, p in frozen.named_parameters() if p.requires_grad}
+    assert learning == {name for name, _ in frozen.named_parameters()} - affine
+    for name, tensor in frozen.state_dict().items():
+        assert torch.equal(tensor, start[name]) == (name in affine), name
+
+
 def test_class_weights_have_mean_one_and_follow_the_inverse_root(
     bench: Bench, tmp_path: Path
 ) -> None:

@@ -15,25 +15,32 @@ from autoadapt.networks.contract import upsample
 class AsppSum(nn.Module):
     """Sum of parallel dilated 3x3 convolutions with bias: the head of DeepLabV2.
 
-    Two rates (6, 12) are what the released AdaptSegNet, DAST and DACS networks compute, four
-    (6, 12, 18, 24) what AdvEnt, IntraDA, CCM and CRST compute. Parameters are named as theirs.
+    AdvEnt, IntraDA, CCM and CRST sum four branches (6, 12, 18, 24). The released AdaptSegNet,
+    DAST and DACS networks own the same four, but return from within the loop that sums them: the
+    first two alone are ever computed. Parameters are named as theirs.
 
     Args:
         inputs: Channels of the features.
         num_classes: Channels of the logits.
         rates: Dilation, and padding, of each branch.
+        used: How many branches, the first ones, are summed; absent: all. The others are owned,
+            so that checkpoints fit, and never learn.
     """
 
-    def __init__(self, inputs: int, num_classes: int, rates: tuple[int, ...]) -> None:
+    def __init__(
+        self, inputs: int, num_classes: int, rates: tuple[int, ...], *, used: int | None = None
+    ) -> None:
         super().__init__()
+        self.used = len(rates) if used is None else used
         branches = [nn.Conv2d(inputs, num_classes, 3, padding=r, dilation=r) for r in rates]
         for branch in branches:
             nn.init.normal_(branch.weight, std=0.01)
         self.conv2d_list = nn.ModuleList(branches)
+        self.conv2d_list[self.used :].requires_grad_(False)
 
     def forward(self, deep: Tensor, low: Tensor | None = None) -> Tensor:
         """Map (N, inputs, h, w) to logits (N, num_classes, h, w); ``low`` is not looked at."""
-        first, *others = self.conv2d_list
+        first, *others = self.conv2d_list[: self.used]
         logits: Tensor = first(deep)
         for branch in others:
             logits = logits + branch(deep)

@@ -1,18 +1,18 @@
 """An elastic DeepLab as typed values, before any layer exists."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal
 
 from autoadapt.errors import SpaceError
 from autoadapt.networks.blocks.layers import Norm
 from autoadapt.networks.blocks.residual import StrideIn
-from autoadapt.networks.values import ValueReader
+from autoadapt.networks.families._head_plan import HeadPlan, listed
+from autoadapt.networks.values import ValueReader, options
 from autoadapt.space.architecture import Value
 
 StemKind = Literal["conv", "resnet"]
 BlockKind = Literal["basic", "bottleneck"]
-HeadKind = Literal["aspp_sum", "deeplabv3plus", "pyramid", "dual_attention"]
 
 STAGES = 4
 LAYOUTS: dict[int, tuple[tuple[int, int], ...]] = {
@@ -20,9 +20,6 @@ LAYOUTS: dict[int, tuple[tuple[int, int], ...]] = {
     16: ((1, 1), (2, 1), (2, 1), (1, 2)),
 }
 """Stride and base dilation of each stage after the stem's stride of 4, by output stride."""
-
-RATED: tuple[HeadKind, ...] = ("aspp_sum", "deeplabv3plus")
-"""Heads with dilation rates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,28 +43,6 @@ class StagePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadPlan:
-    """The main head.
-
-    Attributes:
-        kind: Name of the head.
-        rates: Dilation rates; of ``aspp_sum`` and ``deeplabv3plus`` only, otherwise empty.
-        width: Channels between features and classifier; ``aspp_sum`` has none and 0 here.
-        skip: Whether low-level features refine the result; never with ``aspp_sum``.
-    """
-
-    kind: HeadKind
-    rates: tuple[int, ...] = ()
-    width: int = 0
-    skip: bool = False
-
-    @property
-    def aux_rates(self) -> tuple[int, ...]:
-        """Rates of the auxiliary head: those of the main one, or one plain 3x3 convolution."""
-        return self.rates or (1,)
-
-
-@dataclass(frozen=True, kw_only=True)
 class DeeplabPlan:
     """Every decision about one elastic DeepLab.
 
@@ -82,7 +57,7 @@ class DeeplabPlan:
         output_stride: Stride of the deep features, 8 or 16.
         stages: Four of them.
         head: The main head.
-        aux: Whether an auxiliary ``aspp_sum`` head reads the third stage.
+        aux: Whether an auxiliary head, a sum of convolutions, reads the third stage.
     """
 
     stem: StemKind
@@ -116,7 +91,7 @@ class DeeplabPlan:
             norm=reader.one_of("norm", options(Norm)),
             output_stride=reader.one_of("output_stride", tuple(LAYOUTS)),
             stages=tuple(read_stage(reader, number) for number in range(1, STAGES + 1)),
-            head=read_head(reader),
+            head=HeadPlan.read(reader),
             aux=reader.flag("aux"),
         )
         reader.finish()
@@ -142,7 +117,8 @@ class DeeplabPlan:
             f"behind {stem[self.stem]} of {self.stem_width} channels; its deep features have "
             f"stride {self.output_stride}."
         )
-        return " ".join([first, self._stage_sentence(), self._head_sentence()])
+        head = self.head.sentence(aux_reads="stage 3" if self.aux else None)
+        return " ".join([first, self._stage_sentence(), head])
 
     def _stage_sentence(self) -> str:
         dilations = LAYOUTS[self.output_stride]
@@ -165,23 +141,6 @@ class DeeplabPlan:
         sentence = "; ".join(details)
         return sentence[0].upper() + sentence[1:] + "."
 
-    def _head_sentence(self) -> str:
-        head = self.head
-        kinds = {
-            "aspp_sum": "sums parallel 3x3 convolutions (DeepLabV2)",
-            "deeplabv3plus": "concatenates parallel convolutions and image pooling (DeepLabV3)",
-            "pyramid": "pools the image in a pyramid of bins (PSPNet)",
-            "dual_attention": "attends to positions and channels (DANet)",
-        }
-        text = f"The head {kinds[head.kind]}"
-        if head.rates:
-            text += f" at dilation rates {listed(head.rates)}"
-        if head.width:
-            text += f", {head.width} channels wide"
-            text += ", and is refined by low-level features" if head.skip else ""
-        aux = "an auxiliary head reads" if self.aux else "no auxiliary head reads"
-        return f"{text}; {aux} stage 3."
-
 
 def read_stage(reader: ValueReader, number: int) -> StagePlan:
     """Read the choices ``stage<number>.*``."""
@@ -193,26 +152,3 @@ def read_stage(reader: ValueReader, number: int) -> StagePlan:
         dilation=reader.positives(f"{name}.dilation"),
         squeeze_excite=reader.flag(f"{name}.se"),
     )
-
-
-def read_head(reader: ValueReader) -> HeadPlan:
-    """Read the choices ``head.*`` that the kind of head has."""
-    kind = reader.one_of("head.kind", options(HeadKind))
-    rates = reader.positives("head.rates") if kind in RATED else ()
-    reader.inactive("head.rates")
-    if kind == "aspp_sum":
-        reader.inactive("head.width", "head.skip")
-        return HeadPlan(kind=kind, rates=rates)
-    width, skip = reader.positive("head.width"), reader.flag("head.skip")
-    return HeadPlan(kind=kind, rates=rates, width=width, skip=skip)
-
-
-def options(literal: Any) -> tuple[Any, ...]:
-    """Return the values of a ``Literal`` type."""
-    return get_args(literal)
-
-
-def listed(items: Iterable[object]) -> str:
-    """Return ``a, b and c``."""
-    *others, last = map(str, items)
-    return f"{', '.join(others)} and {last}" if others else last

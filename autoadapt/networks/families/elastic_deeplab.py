@@ -14,29 +14,23 @@ Choices (flat keys; a key that has no effect next to the others must be absent):
 ``stageI.depth``, ``.width``       I = 1..4: blocks; planes
 ``stageI.kernel``, ``.dilation``   3 or 5; pattern of factors on the base dilation
 ``stageI.se``                      squeeze-excite on or off
-``head.kind``                      ``aspp_sum``, ``deeplabv3plus``, ``pyramid``,
-                                   ``dual_attention``
-``head.rates``                     dilation rates; ``aspp_sum`` and ``deeplabv3plus`` only
-``head.width``, ``head.skip``      channels, low-level refinement; not with ``aspp_sum``
+``head.kind``                      ``aspp_sum``, ``aspp_first_two``, ``deeplabv3plus``,
+                                   ``pyramid``, ``dual_attention``
+``head.rates``                     dilation rates; ``aspp_*`` and ``deeplabv3plus`` only
+``head.width``, ``head.skip``      channels, low-level refinement; not with ``aspp_*``
 ``aux``                            auxiliary head on the third stage
 ================================== ==========================================================
 """
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from autoadapt.networks.blocks.heads import (
-    AsppConcat,
-    AsppSum,
-    ContextHead,
-    DualAttention,
-    PyramidPooling,
-)
 from autoadapt.networks.blocks.layers import conv_norm_relu, convolution, initialise
 from autoadapt.networks.blocks.residual import BasicBlock, BlockPlan, Bottleneck
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
-from autoadapt.networks.families._deeplab_plan import LAYOUTS, DeeplabPlan, HeadPlan
+from autoadapt.networks.families._deeplab_plan import LAYOUTS, DeeplabPlan
 from autoadapt.space.architecture import Value
 
 BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {
@@ -60,6 +54,22 @@ class ElasticDeeplab(SegmentationNetwork):
         SpaceError: A value is missing, unknown or malformed; the message names the key.
     """
 
+    smoke_values: ClassVar[Mapping[str, Any]] = {
+        "stem.kind": "conv",
+        "stem.width": 4,
+        "block": "basic",
+        "norm": "bn",
+        "output_stride": 16,
+        **{f"stage{i}.depth": 1 for i in (1, 2, 3, 4)},
+        **{f"stage{i}.width": 4 + i for i in (1, 2, 3, 4)},
+        **{f"stage{i}.kernel": 3 for i in (1, 2, 3, 4)},
+        **{f"stage{i}.dilation": [1] for i in (1, 2, 3, 4)},
+        **{f"stage{i}.se": False for i in (1, 2, 3, 4)},
+        "head.kind": "aspp_sum",
+        "head.rates": [1, 2],
+        "aux": True,
+    }
+
     def __init__(self, values: Mapping[str, Value], num_classes: int) -> None:
         super().__init__()
         plan = DeeplabPlan.read(values)
@@ -76,8 +86,8 @@ class ElasticDeeplab(SegmentationNetwork):
         _, low, _, mid, deep = channels
         stride = plan.output_stride
         self.taps = {"low": Tap(low, 4), "mid": Tap(mid, stride), "deep": Tap(deep, stride)}
-        self.layer5 = AsppSum(mid, num_classes, plan.head.aux_rates) if plan.aux else None
-        self.layer6 = main_head(plan.head, self.taps, num_classes)
+        self.layer5 = plan.head.auxiliary(self.taps, num_classes) if plan.aux else None
+        self.layer6 = plan.head.main(self.taps, num_classes)
 
     @staticmethod
     def describe(values: Mapping[str, Value]) -> str:
@@ -134,19 +144,3 @@ def stage(inputs: int, plan: DeeplabPlan, index: int) -> nn.Sequential:
         )
         blocks.append(kind(inputs if first else chosen.width * kind.expansion, block))
     return nn.Sequential(*blocks)
-
-
-def main_head(plan: HeadPlan, taps: Mapping[str, Tap], num_classes: int) -> AsppSum | ContextHead:
-    """Return the main head."""
-    deep = taps["deep"].channels
-    if plan.kind == "aspp_sum":
-        return AsppSum(deep, num_classes, plan.rates)
-    context: nn.Module
-    if plan.kind == "deeplabv3plus":
-        context = AsppConcat(deep, plan.width, plan.rates)
-    elif plan.kind == "pyramid":
-        context = PyramidPooling(deep, plan.width)
-    else:
-        context = DualAttention(deep, plan.width)
-    low = taps["low"].channels if plan.skip else None
-    return ContextHead(context, plan.width, num_classes, low_channels=low)
