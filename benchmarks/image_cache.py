@@ -27,9 +27,9 @@ from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data.batching import Augment, chunks
 from autoadapt.data.cache import Recipe, open_rows
 from autoadapt.data.decode import read_image
-from autoadapt.data.folder import find_images
 from autoadapt.data.images import LabelledImages
 from autoadapt.data.open import open_source
+from autoadapt.data.originals import find_images
 from autoadapt.data.rows import Rows
 
 SIZE = (120, 160)
@@ -66,12 +66,12 @@ def make_folder(root: Path, count: int) -> DatasetSettings:
         label = rng.integers(0, 3, (360, 480), np.uint8)
         Image.fromarray(label).save(root / "labels" / "train" / f"{number:05d}.png")
     (root / "classes.json").write_text('{"classes": ["road", "car", "sky"]}')
-    return DatasetSettings(kind="folder", root=str(root))
+    return DatasetSettings(kind="folder", options={"root": str(root)})
 
 
 def compare(settings: DataSettings) -> tuple[Comparison, LabelledImages]:
     """Time one epoch of decoding against the second epoch from the cache."""
-    files = find_images(settings.source).files
+    files = [Path(origin) for origin in find_images(settings.source).listing.origins]
     start = time.perf_counter()
     source = open_source(settings)
     build = time.perf_counter() - start
@@ -142,7 +142,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "AUTOADAPT_DATA" in os.environ:
-            dataset = DatasetSettings(kind="folder", root="${AUTOADAPT_DATA}/camvid")
+            dataset = DatasetSettings(kind="folder", options={"root": "${AUTOADAPT_DATA}/camvid"})
         else:
             dataset = make_folder(folder / "data", count)
         settings = DataSettings(

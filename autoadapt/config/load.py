@@ -10,7 +10,14 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from autoadapt.config.settings import DataSettings, ExperimentSettings, PluginSettings
+from autoadapt.config.settings import (
+    COMMON_KEYS,
+    DatasetSettings,
+    DataSettings,
+    ExperimentSettings,
+    PluginSettings,
+    nest_format,
+)
 from autoadapt.errors import ConfigError, SpaceError
 from autoadapt.files import shipped
 from autoadapt.plugins import find
@@ -18,6 +25,9 @@ from autoadapt.space import named
 
 COSTS = ("macs", "params", "activations")
 """Terms of an objective that are known before training; they are no scores."""
+
+FORMATS = "data.formats"
+"""Kind of the plug-ins that read data sets."""
 
 Keys = tuple[int | str, ...]
 Mistake = tuple[Keys, str]
@@ -130,7 +140,8 @@ def validate(raw: Mapping[str, Any]) -> tuple[ExperimentSettings | None, list[Mi
     except ValidationError as error:
         mistakes = [explain(mistake, ExperimentSettings) for mistake in error.errors()]
         return None, mistakes + list(plugin_mistakes_in(raw))
-    return settings, [*plugin_mistakes(settings), *contradictions(settings)]
+    wrong = [*plugin_mistakes(settings), *contradictions(settings)]
+    return (settings if wrong else with_format_defaults(settings)), wrong
 
 
 def explain(mistake: Any, kind: type) -> Mistake:
@@ -200,6 +211,8 @@ def score_plugins(settings: ExperimentSettings) -> Iterator[tuple[Keys, PluginSe
 
 def plugin_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:
     """Yield what is wrong with the names and options of plug-ins."""
+    for name, dataset in settings.data.datasets.items():
+        yield from mistakes_of_dataset(("data", *name.split(".")), dataset)
     for keys, kind, plugin in plugins_of(settings):
         yield from mistakes_of_plugin(keys, kind, plugin)
     for name in settings.scoring.options.keys() - set(score_names(settings)):
@@ -209,6 +222,7 @@ def plugin_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:
 
 def plugin_mistakes_in(raw: Mapping[str, Any]) -> Iterator[Mistake]:
     """Do the same for a file whose types are wrong elsewhere, as far as it can be read."""
+    yield from dataset_mistakes_in(raw.get("data"))
     for section, key, kind in (
         ("search", "strategy", "strategies"),
         ("search", "method", "uda"),
@@ -224,21 +238,44 @@ def plugin_mistakes_in(raw: Mapping[str, Any]) -> Iterator[Mistake]:
             yield from mistakes_of_plugin((section, key), kind, plugin)
 
 
-def mistakes_of_plugin(keys: Keys, kind: str, plugin: PluginSettings) -> Iterator[Mistake]:
-    """Yield what is wrong with one plug-in."""
+def dataset_mistakes_in(raw: Any) -> Iterator[Mistake]:
+    """Yield what is wrong with data sets whose other settings may be wrong too."""
+    roles = raw if isinstance(raw, dict) else {}
+    further = roles.get("further_sources")
+    named: list[tuple[Keys, Any]] = [(("data", role), value) for role, value in roles.items()]
+    if isinstance(further, dict):
+        named += [(("data", "further_sources", name), value) for name, value in further.items()]
+    for keys, value in named:
+        nested = nest_format(value)
+        if isinstance(nested, dict) and isinstance(nested.get("kind"), str):
+            dataset = DatasetSettings(kind=nested["kind"], options=dict(nested["options"]))
+            yield from mistakes_of_dataset(keys, dataset)
+
+
+def mistakes_of_dataset(keys: Keys, dataset: DatasetSettings) -> Iterator[Mistake]:
+    """Yield what is wrong with the format of a data set and its options."""
+    plugin = PluginSettings(name=dataset.kind, options=dataset.options)
+    yield from mistakes_of_plugin(keys, FORMATS, plugin, also_known=COMMON_KEYS)
+
+
+def mistakes_of_plugin(
+    keys: Keys, kind: str, plugin: PluginSettings, also_known: Sequence[str] = ()
+) -> Iterator[Mistake]:
+    """Yield what is wrong with one plug-in; ``also_known`` are keys beside its options."""
     try:
         found = find(kind, plugin.name)
     except ConfigError as error:
         yield keys, f"{'.'.join(map(str, keys))}: {error}"
         return
     name = ".".join(map(str, keys))
-    known = [field.name for field in dataclasses.fields(found)]
-    for option in plugin.options.keys() - set(known):  # pydantic would ignore it without a word
+    own = [field.name for field in dataclasses.fields(found)]
+    known = [*own, *also_known]
+    for option in plugin.options.keys() - set(own):  # pydantic would ignore it without a word
         close = difflib.get_close_matches(option, known, n=1)
         listed = f"known keys: {', '.join(known) or 'none'}"
         hint = f"did you mean {close[0]!r}?" if close else listed
         yield (*keys, option), f"{name}.{option}: unknown key; {hint}"
-    options = {key: value for key, value in plugin.options.items() if key in known}
+    options = {key: value for key, value in plugin.options.items() if key in own}
     try:
         TypeAdapter(found).validate_python(options)
     except ValidationError as error:
@@ -257,6 +294,35 @@ def make(kind: str, plugin: PluginSettings) -> Any:
     if mistakes:
         raise ConfigError("\n".join(text for _, text in mistakes))
     return TypeAdapter(find(kind, plugin.name)).validate_python(plugin.options)
+
+
+def make_format(dataset: DatasetSettings) -> Any:
+    """Return the format object of a data set.
+
+    Raises:
+        ConfigError: No such format, or options it does not have.
+    """
+    return make(FORMATS, PluginSettings(name=dataset.kind, options=dataset.options))
+
+
+def with_format_defaults(settings: ExperimentSettings) -> ExperimentSettings:
+    """Return sound settings with every option of every data set written out.
+
+    Two files that mean the same are then the same, whether or not they spell out a default.
+    """
+
+    def written_out(dataset: DatasetSettings) -> DatasetSettings:
+        return dataclasses.replace(dataset, options=dataclasses.asdict(make_format(dataset)))
+
+    data = settings.data
+    data = dataclasses.replace(
+        data,
+        source=written_out(data.source),
+        target=written_out(data.target),
+        further_sources={name: written_out(one) for name, one in data.further_sources.items()},
+        evaluation=data.evaluation and written_out(data.evaluation),
+    )
+    return dataclasses.replace(settings, data=data)
 
 
 def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
@@ -293,15 +359,19 @@ def network_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:
 
 
 def data_contradictions(data: DataSettings) -> Iterator[Mistake]:
-    """Yield what is wrong between keys of ``data``."""
+    """Yield what is wrong only when several keys below ``data`` are read together."""
     if data.crop and (data.crop[0] > data.size[0] or data.crop[1] > data.size[1]):
         yield ("data", "crop"), f"data.crop: {data.crop} does not fit into data.size {data.size}"
-    for name, part in data.datasets.items():
+    if data.protocol and data.classes:
+        text = f"data.classes: data.protocol {data.protocol} names the classes; remove one of them"
+        yield ("data", "classes"), text
+    for name, dataset in data.datasets.items():
         keys = ("data", *name.split("."))
-        if part.part[0] >= part.part[1]:
-            yield (*keys, "part"), f"data.{name}.part: {part.part} is empty; from < to"
-        if part.kind == "folder" and not part.root:
-            yield keys, f"data.{name}.root: a folder data set needs this key"
+        if dataset.part[0] >= dataset.part[1]:
+            yield (*keys, "part"), f"data.{name}.part: {dataset.part} is empty; from < to"
+        if dataset.side == "validation" and not dataset.hold_out:
+            text = f"data.{name}.side: validation needs data.{name}.hold_out, a number of images"
+            yield (*keys, "side"), text
     for name in {"source", "target"} & data.further_sources.keys():
         keys = ("data", "further_sources", name)
         yield keys, f"{'.'.join(keys)}: a further source needs a name of its own"
@@ -336,6 +406,9 @@ def to_plain(value: Any) -> Any:
     """Return settings as plain YAML values; ``from_plain`` undoes it."""
     if isinstance(value, PluginSettings):
         return {"name": value.name} | to_plain(value.options)
+    if isinstance(value, DatasetSettings):
+        common = {name: to_plain(getattr(value, name)) for name in COMMON_KEYS}
+        return common | to_plain(value.options)
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
         return {field.name: to_plain(getattr(value, field.name)) for field in fields}

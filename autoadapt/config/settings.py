@@ -5,7 +5,7 @@ docstring here say the same. Pydantic checks files at the border (``config/load.
 package these are plain dataclasses.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -30,33 +30,63 @@ class Strict:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSettings(Strict):
-    """One set of images of one domain.
+    """One set of images of one domain, in one of the formats of ``data.formats``.
+
+    In a file the options of the format stand beside the keys that every format has:
+    ``source: {kind: gta5, root: /data/gta5, hold_out: 500}``.
 
     Attributes:
-        kind: ``folder`` (``images/``, ``labels/``, ``classes.json``, ``splits/*.txt``) or
-            ``procedural`` (rendered street scenes).
-        root: Folder of a ``folder`` data set; ``${NAME}`` is replaced from the environment.
-        split: A file ``splits/<split>.txt`` with one ``<folder>/<name>`` per line.
-        order: ``listed`` keeps the order of the split file, ``name`` sorts by file name (the
-            order in time where names carry frame numbers).
-        part: Which share of the ordered images, from and to, e.g. ``[0, 0.5]``: the first half.
-        style: ``game`` or ``camera``, of a ``procedural`` data set.
-        count: Number of ``procedural`` images.
-        seed: Seed of the ``procedural`` images.
+        kind: Name of the format, such as ``folder``, ``procedural``, ``gta5`` or ``cityscapes``.
+        options: Keys of that format alone, such as ``root`` and ``split``; they are described at
+            its class, ``data/formats/<kind>.py``.
+        order: ``listed`` keeps the order of the format, ``name`` sorts by file name (the order in
+            time where names carry frame numbers).
+        hold_out: Number of images kept apart for validation, chosen by their names alone.
+        side: Which images are meant: ``train`` without, ``validation`` only those held out.
+        hold_out_seed: Another seed holds out other images.
+        part: Which share of the images left, from and to, e.g. ``[0, 0.5]``: the first half.
         merge: Class names to rename, e.g. ``{bicyclist: pedestrian}``.
         ignore: Class names whose pixels count as void.
     """
 
-    kind: Literal["folder", "procedural"]
-    root: str = ""
-    split: str = "train"
+    kind: str
+    options: dict[str, Any] = field(default_factory=dict)
     order: Literal["listed", "name"] = "listed"
+    hold_out: Annotated[int, Field(ge=0)] = 0
+    side: Literal["train", "validation"] = "train"
+    hold_out_seed: int = 0
     part: tuple[Fraction, Fraction] = (0.0, 1.0)
-    style: Literal["game", "camera"] = "game"
-    count: Positive = 100
-    seed: int = 0
     merge: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
+
+    def with_options(self, **changes: Any) -> "DatasetSettings":
+        """Return the same with some options of the format changed."""
+        return replace(self, options={**self.options, **changes})
+
+
+COMMON_KEYS = tuple(f.name for f in fields(DatasetSettings) if f.name != "options")
+"""Keys that a data set of any format has."""
+
+_FORMER: dict[str, dict[str, Any]] = {
+    "folder": {"style": "game", "count": 100, "seed": 0},
+    "procedural": {"root": "", "split": "train"},
+}
+"""What earlier versions wrote into the config of every run, whatever the kind of data set."""
+
+
+def nest_format(raw: Any) -> Any:
+    """Move the keys of a data set's format in a file into ``options``."""
+    if not isinstance(raw, dict) or "options" in raw:
+        return raw
+    former = _FORMER.get(str(raw.get("kind")), {}).items()
+    common = {key: value for key, value in raw.items() if key in COMMON_KEYS}
+    own = {key: value for key, value in raw.items() if key not in COMMON_KEYS}
+    options = {key: value for key, value in own.items() if (key, value) not in former}
+    return {**common, "options": options}
+
+
+DatasetChoice = Annotated[DatasetSettings, BeforeValidator(nest_format)]
+ProtocolName = Literal["cityscapes19", "synthia16", "synthia13", "camvid11", "dice20"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +98,9 @@ class DataSettings(Strict):
             sources apart find them by name; for all others they and ``source`` are one set.
         size: Height and width that all images are resized to, once, when they are decoded.
         crop: Height and width of a training crop; absent: the whole image.
-        classes: Class names in the order of the network's outputs.
+        protocol: A class set of the field by name, with the maps into it; instead of ``classes``.
+        classes: Class names in the order of the network's outputs; absent: those of the
+            protocol, else those of the source.
         normalisation: Input convention of the network.
         broken: What an unreadable image or label, or one of the wrong format or size, does: stop
             with its name, or be skipped and reported. Missing files and undeclared label ids
@@ -79,12 +111,13 @@ class DataSettings(Strict):
             ``autoadapt`` in the user's cache directory.
     """
 
-    source: DatasetSettings
-    target: DatasetSettings
-    further_sources: dict[SourceName, DatasetSettings] = field(default_factory=dict)
-    evaluation: DatasetSettings | None = None
+    source: DatasetChoice
+    target: DatasetChoice
+    further_sources: dict[SourceName, DatasetChoice] = field(default_factory=dict)
+    evaluation: DatasetChoice | None = None
     size: Size = (120, 160)
     crop: Size | None = None
+    protocol: ProtocolName | None = None
     classes: tuple[str, ...] = ()
     normalisation: Literal["imagenet", "caffe_bgr"] = "imagenet"
     broken: Literal["stop", "skip"] = "stop"

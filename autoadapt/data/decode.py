@@ -1,7 +1,6 @@
 """One image or label file to one array of the working size."""
 
 import contextlib
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from autoadapt.data.mapping import LabelMap
 from autoadapt.errors import DataError
 
 Size = tuple[int, int]
 
-_PNG_MODES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
+GREY, COLOUR, PALETTE, COLOUR_ALPHA = 0, 2, 3, 6
+"""Colour types of a PNG, as its header numbers them."""
+
+_PNG_MODES = {
+    GREY: "grey",
+    COLOUR: "RGB",
+    PALETTE: "palette",
+    4: "grey with alpha",
+    COLOUR_ALPHA: "RGB with alpha",
+}
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
@@ -38,37 +45,69 @@ def read_image(path: Path, size: Size) -> NDArray[np.uint8]:
         return np.asarray(_resized(rgb, size, Image.Resampling.LANCZOS))
 
 
-def read_label(path: Path, image_path: Path, *, size: Size, ids: LabelMap) -> NDArray[np.uint8]:
-    """Return a label map as (H, W) class indices, resized with nearest neighbour.
-
-    The raw ids are checked at full size, so a rare wrong one is found whatever ``size`` is.
+def read_ids(path: Path) -> NDArray[np.uint8]:
+    """Return the ids of a label file, (H, W).
 
     Args:
         path: An 8-bit grey or palette PNG; the index of a palette PNG is the id.
-        image_path: Its image, which must be as large as the label.
-        size: Height and width of the result.
-        ids: Raw id to class index.
 
     Raises:
-        BrokenFileError: The content is not such a PNG, or not as large as the image.
-        DataError: A raw id is not declared by the data set, or the file cannot be opened.
-    """
-    with _opened_label(path, image_path) as image:
-        _check_ids(image.histogram(), path, ids)
-        raw = np.asarray(_resized(image, size, Image.Resampling.NEAREST))
-    labels: NDArray[np.uint8] = ids.table[raw]
-    return labels
-
-
-def raw_ids(path: Path, image_path: Path) -> NDArray[np.int64]:
-    """Return how many pixels each raw id of a label file has, (256,).
-
-    Raises:
-        BrokenFileError: The content is not an 8-bit PNG, or not as large as the image.
+        BrokenFileError: The content is not such a PNG.
         DataError: The file cannot be opened.
     """
-    with _opened_label(path, image_path) as image:
-        return np.array(image.histogram())
+    depth, mode = png_kind(path) or (8, GREY)
+    if mode != PALETTE and (mode, depth) != (GREY, 8):
+        # Pillow scales 2- and 4-bit grey to 0..255 and cuts 16 bits to 8: wrong ids without a
+        # word. The header of the file tells.
+        raise BrokenFileError(
+            f"a {png_text(depth, mode)} PNG; a label must be an 8-bit grey or palette PNG that "
+            "holds class ids"
+        )
+    with _opened(path, formats=("PNG",)) as image:
+        return np.asarray(image)
+
+
+def read_colours(path: Path) -> NDArray[np.uint8]:
+    """Return the colours of a label file, (H, W, 3).
+
+    Raises:
+        BrokenFileError: The content is not an 8-bit colour PNG.
+        DataError: The file cannot be opened.
+    """
+    depth, mode = png_kind(path) or (8, COLOUR)
+    if depth != 8 or mode not in (COLOUR, PALETTE, COLOUR_ALPHA):
+        raise BrokenFileError(f"a {png_text(depth, mode)} PNG instead of one with 8-bit colours")
+    with _opened(path, formats=("PNG",)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def read_red16(path: Path) -> NDArray[np.uint16]:
+    """Return the first of the three 16-bit channels of a PNG, (H, W).
+
+    Pillow keeps only the high byte of each channel, which for small numbers is zero. Its decoder
+    can be told to take the other byte as if the numbers were little-endian; both together are
+    the number. Whatever is said about the file, the bytes are inflated and checked by Pillow.
+
+    Raises:
+        BrokenFileError: The content is not such a PNG.
+        DataError: The file cannot be opened.
+    """
+    depth, mode = png_kind(path) or (16, COLOUR)
+    if (depth, mode) != (16, COLOUR):
+        raise BrokenFileError(f"a {png_text(depth, mode)} PNG instead of one with 16-bit colours")
+    high, low = (_red_bytes(path, layout) for layout in ("RGB;16B", "RGB;16L"))
+    red: NDArray[np.uint16] = high.astype(np.uint16) * np.uint16(256) + low
+    return red
+
+
+def _red_bytes(path: Path, layout: str) -> NDArray[np.uint8]:
+    with _opened(path, formats=("PNG",), layout=layout) as image:
+        return np.asarray(image)[..., 0]
+
+
+def nearest(ids: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """Return ids, (H, W), resized to ``size`` with nearest neighbour: none is invented."""
+    return np.asarray(_resized(Image.fromarray(ids), size, Image.Resampling.NEAREST))
 
 
 def image_size(path: Path) -> Size:
@@ -83,20 +122,19 @@ def image_size(path: Path) -> Size:
 
 
 @contextlib.contextmanager
-def _opened_label(path: Path, image_path: Path) -> Iterator[Image.Image]:
-    _check_label_format(path)
-    with _opened(path, formats=("PNG",)) as image:
-        _check_same_size(image.size, image_path)
-        yield image
-
-
-@contextlib.contextmanager
 def _opened(
-    path: Path, *, formats: tuple[str, ...] = ("JPEG", "PNG"), load: bool = True
+    path: Path,
+    *,
+    formats: tuple[str, ...] = ("JPEG", "PNG"),
+    load: bool = True,
+    layout: str | None = None,
 ) -> Iterator[Image.Image]:
+    """Open an image; ``layout`` replaces what Pillow makes of the order of bytes in a pixel."""
     with contextlib.ExitStack() as stack:
         try:
             image = stack.enter_context(Image.open(path, formats=formats))
+            if layout is not None:
+                image.tile = [tile._replace(args=layout) for tile in image.tile]
             if load:
                 image.load()
         except Exception as error:
@@ -135,43 +173,25 @@ def _resized(image: Image.Image, size: Size, how: Image.Resampling) -> Image.Ima
     return image if same else image.resize((width, height), how)
 
 
-def _check_label_format(path: Path) -> None:
-    # Pillow scales 2- and 4-bit grey to 0..255 and cuts 16 bits to 8: wrong ids without a
-    # word. The header of the file tells.
+def png_kind(path: Path) -> tuple[int, int] | None:
+    """Return bits per channel and colour type of a PNG from its header, or None for no PNG.
+
+    Raises:
+        BrokenFileError: It is a JPEG, which cannot hold ids.
+        DataError: The file cannot be opened.
+    """
     try:
         with path.open("rb") as file:
             header = file.read(26)
     except OSError as error:
         raise _cannot_open(path, error) from error
+    if header.startswith(b"\xff\xd8"):
+        raise BrokenFileError("a JPEG; a label must be a PNG, because JPEG alters the ids")
     if len(header) < 26 or not header.startswith(_PNG_START):
-        if header.startswith(b"\xff\xd8"):
-            raise BrokenFileError("a JPEG; a label must be a PNG, because JPEG alters the ids")
-        return  # Pillow's attempt gives the reason.
-    depth, mode = struct.unpack("BB", header[24:26])
-    if mode == 3 or (mode == 0 and depth == 8):
-        return
-    raise BrokenFileError(
-        f"a {depth}-bit {_PNG_MODES.get(mode, 'unknown')} PNG; a label must be an 8-bit grey or "
-        "palette PNG that holds class ids"
-    )
+        return None  # Pillow's attempt gives the reason.
+    return header[24], header[25]
 
 
-def _check_same_size(label: tuple[int, int], image_path: Path) -> None:
-    try:
-        height, width = image_size(image_path)
-    except BrokenFileError:
-        return  # It is reported as a broken image.
-    if label != (width, height):
-        raise BrokenFileError(
-            f"label is {label[0]}x{label[1]} but its image {image_path.name} is {width}x{height} "
-            "(width x height)"
-        )
-
-
-def _check_ids(histogram: list[int], path: Path, ids: LabelMap) -> None:
-    for raw, pixels in enumerate(histogram):
-        if pixels and not ids.known[raw]:
-            raise DataError(
-                f"{path}: label id {raw} on {pixels} pixels, but {ids.describe()}; correct the "
-                "class list or convert the labels ('autoadapt data check' lists all such ids)"
-            )
+def png_text(depth: int, mode: int) -> str:
+    """Return bits and colour type of a PNG in words."""
+    return f"{depth}-bit {_PNG_MODES.get(mode, 'unknown')}"

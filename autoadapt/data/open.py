@@ -4,47 +4,74 @@
 that has no labels.
 """
 
+import logging
 from dataclasses import replace
 
+from autoadapt.config.load import make_format
 from autoadapt.config.settings import DatasetSettings, DataSettings
-from autoadapt.data import folder, procedural
-from autoadapt.data.cache import Recipe, cache_folder, open_rows
-from autoadapt.data.classes import ClassTable, palette_for
+from autoadapt.data.cache import cache_folder, open_rows
+from autoadapt.data.classes import ClassTable
 from autoadapt.data.images import LabelledImages, Skipped, UnlabelledImages, check_disjoint
 from autoadapt.data.mapping import (
     LabelMap,
     OwnClasses,
     check_all_present,
     label_map,
+    protocol_map,
     task_names,
+    task_table,
 )
+from autoadapt.data.originals import Originals, find_images, find_labels
+from autoadapt.data.protocols import PROTOCOLS
 from autoadapt.data.rows import Rows
 from autoadapt.errors import ConfigError, DataError
 
-Found = folder.FolderImages | procedural.ProceduralImages
-
-
-def class_names(settings: DataSettings) -> tuple[str, ...]:
-    """Return the classes of the task: those of the settings, else those the source has.
-
-    Raises:
-        DataError: The class list of the source is missing or contradicts its settings.
-    """
-    own, _ = own_classes(settings.source)
-    return settings.classes or task_names(own, settings.source)
+logger = logging.getLogger(__name__)
 
 
 def class_table(settings: DataSettings) -> ClassTable:
-    """Return the classes of the task with their colours: the source's own where it has them.
+    """Return the classes of the task with their colours.
+
+    They are those of the protocol, else those of the settings, else those the source has.
 
     Raises:
         DataError: The class list of the source is missing or contradicts its settings.
     """
-    names = class_names(settings)
-    _, table = own_classes(settings.source)
-    if set(names) <= set(table.names):
-        return ClassTable(names, tuple(table.palette[table.names.index(name)] for name in names))
-    return ClassTable(names, palette_for(names))
+    if settings.protocol is not None:
+        return PROTOCOLS[settings.protocol].table
+    own = own_classes(settings.source)
+    return task_table(own, settings.classes or task_names(own, settings.source))
+
+
+def class_names(settings: DataSettings) -> tuple[str, ...]:
+    """Return the classes of the task.
+
+    Raises:
+        DataError: The class list of the source is missing or contradicts its settings.
+    """
+    return class_table(settings).names
+
+
+def own_classes(dataset: DatasetSettings) -> OwnClasses:
+    """Return the classes as a data set itself numbers them.
+
+    Raises:
+        DataError: Its class list is missing or wrong.
+    """
+    own: OwnClasses = make_format(dataset).classes()
+    return own
+
+
+def map_of(settings: DataSettings, dataset: DatasetSettings) -> LabelMap:
+    """Return the way from a data set's ids to the classes of the task.
+
+    Raises:
+        DataError: A class of the data set has no place in the task, or options contradict it.
+    """
+    own = own_classes(dataset)
+    if settings.protocol is not None:
+        return protocol_map(own, PROTOCOLS[settings.protocol], dataset)
+    return label_map(own, class_names(settings), dataset)
 
 
 def open_source(settings: DataSettings) -> LabelledImages:
@@ -75,8 +102,8 @@ def check_taught(settings: DataSettings) -> None:
     Raises:
         DataError: No source has it.
     """
-    classes = class_names(settings)
-    check_all_present(classes, [(own_classes(s)[0], s) for s in settings.sources.values()])
+    maps = [map_of(settings, dataset) for dataset in settings.sources.values()]
+    check_all_present(class_names(settings), maps)
 
 
 def open_target(settings: DataSettings) -> UnlabelledImages:
@@ -86,7 +113,7 @@ def open_target(settings: DataSettings) -> UnlabelledImages:
         DataError: Images are missing or broken.
         ConfigError: The root or the cache folder cannot be used.
     """
-    found = find_images(settings.target)
+    found = _found(settings.target)
     rows = open_rows(found.recipe(settings.size), cache_folder(settings.cache))
     return _pictures(found, rows, _broken(found, settings, rows))
 
@@ -125,55 +152,26 @@ def check_evaluation(settings: DataSettings) -> None:
         check_disjoint(images.unlabelled(), evaluation, f"further_sources.{name}")
 
 
-def find_images(settings: DatasetSettings) -> Found:
-    """List the images of a data set of either kind; nothing is decoded.
-
-    Raises:
-        DataError: Images are missing.
-        ConfigError: The root cannot be used.
-    """
-    if settings.kind == "procedural":
-        return procedural.find_images(settings)
-    return folder.find_images(settings)
-
-
-def own_classes(settings: DatasetSettings) -> tuple[OwnClasses, ClassTable]:
-    """Return the classes as the data set itself numbers them.
-
-    Raises:
-        DataError: ``classes.json`` is missing or wrong.
-    """
-    if settings.kind == "procedural":
-        return procedural.own_classes()
-    return folder.read_classes(folder.find_root(settings.root))
-
-
-def labels_of(found: Found, size: tuple[int, int], ids: LabelMap) -> Recipe:
-    """Return how to make the label maps of images.
-
-    Raises:
-        DataError: Label files are missing.
-    """
-    if isinstance(found, procedural.ProceduralImages):
-        return found.label_recipe(size, ids)
-    return folder.label_recipe(found, folder.find_labels(found), size=size, ids=ids)
+def _found(dataset: DatasetSettings) -> Originals:
+    found = find_images(dataset)
+    for remark in found.listing.remarks:
+        logger.warning("%s: %s", found.listing.where, remark)
+    return found
 
 
 def _open_labelled(settings: DataSettings, dataset: DatasetSettings) -> LabelledImages:
-    classes = class_names(settings)
-    own, _ = own_classes(dataset)
-    ids = label_map(own, classes, dataset)
-    found = find_images(dataset)
-    labels = labels_of(found, settings.size, ids)
+    ids = map_of(settings, dataset)
+    found = _found(dataset)
+    labels = find_labels(found, ids)
     where = cache_folder(settings.cache)
     image_rows = open_rows(found.recipe(settings.size), where)
-    label_rows = open_rows(labels, where)
+    label_rows = open_rows(labels.recipe(settings.size), where)
     broken = _broken(found, settings, image_rows, label_rows)
     pictures = _pictures(found, image_rows, broken)
-    return LabelledImages(classes, label_rows, pictures.positions, pictures)
+    return LabelledImages(class_names(settings), label_rows, pictures.positions, pictures)
 
 
-def _broken(found: Found, settings: DataSettings, *sides: Rows) -> dict[int, str]:
+def _broken(found: Originals, settings: DataSettings, *sides: Rows) -> dict[int, str]:
     """Return the positions that cannot be used, with the reason.
 
     Raises:
@@ -188,27 +186,30 @@ def _broken(found: Found, settings: DataSettings, *sides: Rows) -> dict[int, str
         raise DataError(
             f"{_broken_text(found, broken)}; mend or remove them, or set data.broken: skip"
         )
-    if len(broken) == len(found.ids):
+    if len(broken) == len(found):
         raise DataError(f"{_broken_text(found, broken)}; nothing is left to work with")
     return dict(sorted(broken.items()))
 
 
-def _broken_text(found: Found, broken: dict[int, str]) -> str:
-    shown = [f"{found.ids[position]} ({reason})" for position, reason in sorted(broken.items())]
+def _broken_text(found: Originals, broken: dict[int, str]) -> str:
+    shown = [
+        f"{found.listing.ids[position]} ({reason})" for position, reason in sorted(broken.items())
+    ]
     more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
-    where = found.root if isinstance(found, folder.FolderImages) else found.style
     return (
-        f"{len(broken)} of {len(found.ids)} images or labels of {where} cannot be used: "
+        f"{len(broken)} of {len(found)} images or labels of {found.listing.where} cannot be used: "
         f"{', '.join(shown[:5])}{more}"
     )
 
 
-def _pictures(found: Found, rows: Rows, broken: dict[int, str]) -> UnlabelledImages:
-    kept = tuple(position for position in range(len(found.ids)) if position not in broken)
-    skipped: Skipped = tuple((found.ids[position], reason) for position, reason in broken.items())
-    origins = found.origins
+def _pictures(found: Originals, rows: Rows, broken: dict[int, str]) -> UnlabelledImages:
+    kept = tuple(position for position in range(len(found)) if position not in broken)
+    skipped: Skipped = tuple(
+        (found.listing.ids[position], reason) for position, reason in broken.items()
+    )
+    origins = found.listing.origins
     return UnlabelledImages(
-        ids=tuple(found.ids[position] for position in kept),
+        ids=tuple(found.listing.ids[position] for position in kept),
         origins=tuple(origins[position] for position in kept),
         rows=rows,
         positions=kept,

@@ -1,33 +1,24 @@
 """What is in a data set: a check of every original file."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data.batches import IGNORE
-from autoadapt.data.decode import (
-    BrokenFileError,
-    Size,
-    image_size,
-    raw_ids,
-    read_image,
-)
-from autoadapt.data.folder import FolderImages, find_labels
-from autoadapt.data.mapping import LabelMap, label_map
-from autoadapt.data.open import (
-    Found,
-    check_evaluation,
-    check_taught,
-    class_names,
+from autoadapt.data.decode import BrokenFileError, Size
+from autoadapt.data.open import check_evaluation, check_taught, class_names, map_of
+from autoadapt.data.originals import (
+    OriginalLabels,
+    Originals,
     find_images,
-    own_classes,
+    find_labels,
+    pixels_per_id,
 )
 from autoadapt.errors import AutoAdaptError, DataError
 
@@ -45,6 +36,9 @@ class SetReport:
         frequencies: Share of each class of the task in the labelled pixels, before resizing;
             empty for the target, whose labels are not opened.
         void: Share of the pixels that belong to no class; NaN for the target.
+        remarks: What else a user should know, such as images that the published set has.
+        resized_apart: Number of labels of another size than their images, in a format where
+            each is resized on its own.
         problem: Why the data set cannot be opened at all, if so.
     """
 
@@ -55,6 +49,8 @@ class SetReport:
     outside: dict[int, int] = field(default_factory=dict)
     frequencies: dict[str, float] = field(default_factory=dict)
     void: float = float("nan")
+    remarks: tuple[str, ...] = ()
+    resized_apart: int = 0
     problem: str | None = None
 
     @property
@@ -101,10 +97,7 @@ def check(settings: DataSettings) -> DataReport:
         classes = class_names(settings)
     except AutoAdaptError as error:
         return DataReport((), (SetReport("source", problem=str(error)),))
-    sets = tuple(
-        _check_set(role, dataset, classes=classes, size=settings.size)
-        for role, dataset in settings.datasets.items()
-    )
+    sets = tuple(_check_set(role, dataset, settings) for role, dataset in settings.datasets.items())
     usable = all(report.problem is None and not report.outside for report in sets)
     if usable:
         sets = (_with_untaught(sets[0], settings), *sets[1:])
@@ -127,23 +120,23 @@ class _Look:
 
     Attributes:
         pixels: Number of pixels per class of the task, (256,), void last.
+        differs: Whether the label has another size than the image, where a format allows it.
     """
 
     size: Size | None
     broken: str | None = None
     pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
     outside: dict[int, int] = field(default_factory=dict)
+    differs: bool = False
 
 
-def _check_set(
-    role: str, dataset: DatasetSettings, *, classes: tuple[str, ...], size: Size
-) -> SetReport:
+def _check_set(role: str, dataset: DatasetSettings, settings: DataSettings) -> SetReport:
     try:
         found = find_images(dataset)
-        ids = None if role == "target" else _map(dataset, classes)
-        look = _looker(found, ids, size)
+        labels = None if role == "target" else find_labels(found, map_of(settings, dataset))
+        look = partial(_look, found, labels, settings.size)
         with ThreadPoolExecutor() as pool:
-            looks = list(pool.map(look, range(len(found.ids))))
+            looks = list(pool.map(look, range(len(found))))
     except AutoAdaptError as error:
         return SetReport(role, problem=str(error))
     report = SetReport(
@@ -152,46 +145,34 @@ def _check_set(
         sizes=dict(Counter(look.size for look in looks if look.size is not None)),
         broken=tuple(
             (name, look.broken)
-            for name, look in zip(found.ids, looks, strict=True)
+            for name, look in zip(found.listing.ids, looks, strict=True)
             if look.broken is not None
         ),
+        remarks=found.listing.remarks,
+        resized_apart=sum(look.differs for look in looks),
     )
-    return report if ids is None else _with_classes(report, looks, classes)
+    return report if labels is None else _with_classes(report, looks, class_names(settings))
 
 
-def _map(dataset: DatasetSettings, classes: tuple[str, ...]) -> LabelMap:
-    own, _ = own_classes(dataset)
-    return label_map(own, classes, dataset)
-
-
-def _looker(found: Found, ids: LabelMap | None, size: Size) -> Callable[[int], _Look]:
-    if isinstance(found, FolderImages):
-        labels = None if ids is None else find_labels(found)
-        return partial(_look_at_files, found.files, labels, ids)
-    if ids is None:
-        return lambda _: _Look(size)
-    made = found.label_recipe(size, ids).make
-    return lambda index: _Look(size, pixels=np.bincount(made(index).reshape(-1), minlength=256))
-
-
-def _look_at_files(
-    images: Sequence[Path], labels: Sequence[Path] | None, ids: LabelMap | None, index: int
-) -> _Look:
+def _look(found: Originals, labels: OriginalLabels | None, size: Size, index: int) -> _Look:
     try:
-        size = image_size(images[index])
-        read_image(images[index], size)
+        stored = found.size(index)
+        if stored is not None:  # What is rendered cannot be broken.
+            found.image(index, stored)
     except BrokenFileError as error:
         return _Look(None, f"image: {error}")
-    if labels is None or ids is None:
-        return _Look(size)
+    shown = stored or size
+    if labels is None:
+        return _Look(shown)
     try:
-        raw = raw_ids(labels[index], images[index])
+        raw = labels.raw(index, shown)
     except BrokenFileError as error:
-        return _Look(size, f"label: {error}")
-    outside = {int(raw_id): int(raw[raw_id]) for raw_id in np.flatnonzero(raw * ~ids.known)}
+        return _Look(shown, f"label: {error}")
+    known, counts = labels.ids.known, pixels_per_id(raw)
+    outside = {int(raw_id): int(counts[raw_id]) for raw_id in np.flatnonzero(counts * ~known)}
     pixels = np.zeros(256, np.int64)
-    np.add.at(pixels, ids.table, raw * ids.known)
-    return _Look(size, None, pixels, outside)
+    np.add.at(pixels, labels.ids.table, counts * known)
+    return _Look(shown, None, pixels, outside, differs=raw.shape != shown)
 
 
 def _with_classes(report: SetReport, looks: Sequence[_Look], classes: tuple[str, ...]) -> SetReport:

@@ -76,7 +76,15 @@ def test_all_mistakes_are_reported_at_once_with_their_lines(tmp_path: Path) -> N
         ("search", "expected key=value"),
         ("search.trials.deep=1", "it has no key 'deep'"),
         ("search.trials=[", "not valid YAML"),
-        ("data.source.kind=folder", "a folder data set needs this key"),
+        ("data.source.kind=folder", "data.source.root: this key is needed"),
+        ("data.source.kind=foldr", "did you mean 'folder'"),
+        ("data.source.style=photo", "data.source.style: input should be 'game' or 'camera'"),
+        ("data.target.stile=game", "data.target.stile: unknown key; did you mean 'style'"),
+        ("data.target.ordre=name", "data.target.ordre: unknown key; did you mean 'order'"),
+        ("data.target.order=time", "data.target.order: input should be 'listed' or 'name'"),
+        ("data.target.side=validation", "validation needs data.target.hold_out"),
+        ("data.target.hold_out=-1", "greater than or equal to 0"),
+        ("data.protocol=cityscape19", "data.protocol: input should be 'cityscapes19'"),
         ("executor.gpus=-1", "executor.gpus"),
         ("device=gpu", "device: string should match pattern"),
         ("name=no", "name: input should be a valid string"),
@@ -84,6 +92,30 @@ def test_all_mistakes_are_reported_at_once_with_their_lines(tmp_path: Path) -> N
 )
 def test_each_mistake_has_one_clear_line(tmp_path: Path, change: str, words: str) -> None:
     assert any(words in line for line in messages(tmp_path, GOOD, change))
+
+
+def test_a_protocol_and_classes_contradict_each_other(tmp_path: Path) -> None:
+    found = messages(tmp_path, GOOD, "data.protocol=synthia16", "data.classes=[road]")
+    assert any("data.protocol synthia16 names the classes; remove one" in x for x in found)
+
+
+def test_options_of_a_format_are_written_out(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, GOOD))
+    assert settings.data.target.options == {"style": "camera", "count": 100, "seed": 0}
+    plain = to_plain(settings)["data"]["target"]
+    assert plain["style"] == "camera"
+    assert plain["part"] == [0.0, 1.0]
+    spelt_out = GOOD.replace("style: camera", "style: camera, count: 100")
+    assert load(write(tmp_path, spelt_out)) == settings
+
+
+def test_configs_that_name_every_key_of_every_format_still_work(tmp_path: Path) -> None:
+    """Earlier versions wrote such files into run folders."""
+    every = "root: '', split: train, order: listed, part: [0, 1], style: game, count: 100, seed: 0"
+    text = GOOD.replace("style: game", every)
+    assert load(write(tmp_path, text)) == load(write(tmp_path, GOOD))
+    wrong = messages(tmp_path, text.replace("split: train", "split: val"))
+    assert any("data.source.split: unknown key" in line for line in wrong)
 
 
 def test_an_override_is_blamed_by_its_own_text(tmp_path: Path) -> None:

@@ -47,9 +47,9 @@ def folder_settings(tmp_path: Path, make_folder: Callable[..., Path]) -> DataSet
     """Return settings of two small folders: 5 source images, 4 target and 3 evaluation images."""
     source = make_folder("source", [f"train/s{i}" for i in range(5)])
     target = make_folder("targets", [f"train/t{i}" for i in range(7)])
-    whole = DatasetSettings(kind="folder", root=str(target))
+    whole = DatasetSettings(kind="folder", options={"root": str(target)})
     return DataSettings(
-        source=DatasetSettings(kind="folder", root=str(source)),
+        source=DatasetSettings(kind="folder", options={"root": str(source)}),
         target=replace(whole, part=(0.0, 0.5)),
         evaluation=replace(whole, part=(0.5, 1.0)),
         size=(16, 20),

@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoadapt.data.decode import BrokenFileError, image_size, raw_ids, read_image, read_label
-from autoadapt.data.mapping import LabelMap, OwnClasses
+from autoadapt.data.decode import (
+    BrokenFileError,
+    image_size,
+    nearest,
+    read_colours,
+    read_ids,
+    read_image,
+    read_red16,
+)
 from autoadapt.errors import DataError
-
-
-def identity(count: int) -> LabelMap:
-    """Map ids below ``count`` to themselves, 255 to void."""
-    table = np.full(256, 255, np.uint8)
-    table[:count] = np.arange(count)
-    known = table < 255
-    known[255] = True
-    return LabelMap(OwnClasses(tuple(map(str, range(count))), 255, "classes.json"), table, known)
 
 
 def noise(height: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def png(path: Path, depth: int, kind: int, rows: list[bytes], width: int) -> Path:
+def png(
+    path: Path, depth: int, kind: int, rows: list[bytes], width: int, row_filter: int = 0
+) -> Path:
     """Write a PNG of any bit depth byte by byte, as the format's specification has it."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
@@ -32,7 +32,7 @@ def png(path: Path, depth: int, kind: int, rows: list[bytes], width: int) -> Pat
         return struct.pack(">I", len(body)) + name + body + checksum
 
     header = struct.pack(">IIBBBBB", width, len(rows), depth, kind, 0, 0, 0)
-    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    data = zlib.compress(b"".join(bytes([row_filter]) + row for row in rows))
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -96,7 +96,9 @@ def test_what_is_not_an_image_says_what_it_is(tmp_path: Path, content: bytes, re
     with pytest.raises(BrokenFileError, match=reason):
         read_image(tmp_path / "a.png", (4, 5))
     with pytest.raises(BrokenFileError, match=reason):
-        read_label(tmp_path / "a.png", tmp_path / "a.png", size=(4, 5), ids=identity(2))
+        read_ids(tmp_path / "a.png")
+    with pytest.raises(BrokenFileError, match=reason):
+        read_red16(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png"])
@@ -122,37 +124,29 @@ def test_a_file_that_vanished_is_not_called_broken(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.png cannot be opened: No such file"):
         read_image(tmp_path / "gone.png", (4, 5))
     with pytest.raises(DataError, match=r"gone\.png cannot be opened: No such file"):
-        read_label(tmp_path / "gone.png", tmp_path / "i", size=(4, 5), ids=identity(2))
+        read_ids(tmp_path / "gone.png")
 
 
 @pytest.mark.parametrize("mode", ["L", "P"])
-def test_labels_are_the_stored_ids_through_the_map(tmp_path: Path, mode: str) -> None:
+def test_labels_are_the_stored_ids(tmp_path: Path, mode: str) -> None:
     ids = np.array([[0, 1, 2], [255, 1, 0]], np.uint8)
     label = Image.fromarray(ids)
     if mode == "P":
         label.putpalette([7, 7, 7] * 256)
     label.save(tmp_path / "label.png")
-    Image.fromarray(noise(2, 3)).save(tmp_path / "image.png")
-    read = read_label(tmp_path / "label.png", tmp_path / "image.png", size=(2, 3), ids=identity(3))
-    assert read.tolist() == ids.tolist()
-    counts = raw_ids(tmp_path / "label.png", tmp_path / "image.png")
-    assert (counts[0], counts[1], counts[2], counts[255], counts.sum()) == (2, 2, 1, 1, 6)
+    assert read_ids(tmp_path / "label.png").tolist() == ids.tolist()
 
 
-def test_resizing_labels_invents_no_id(tmp_path: Path) -> None:
+def test_resizing_labels_invents_no_id() -> None:
     ids = np.random.default_rng(0).choice(np.array([0, 9], np.uint8), (31, 47))
-    Image.fromarray(ids).save(tmp_path / "label.png")
-    Image.fromarray(noise(31, 47)).save(tmp_path / "image.png")
-    read = read_label(tmp_path / "label.png", tmp_path / "image.png", size=(8, 9), ids=identity(10))
-    assert read.shape == (8, 9)
-    assert set(np.unique(read)) <= {0, 9}
+    small = nearest(ids, (8, 9))
+    assert small.shape == (8, 9)
+    assert set(np.unique(small)) <= {0, 9}
 
 
 def test_a_palette_png_of_4_bits_keeps_its_indices(tmp_path: Path) -> None:
     label = png(tmp_path / "label.png", 4, 3, [bytes([0x01, 0x20]), bytes([0x21, 0x00])], 3)
-    Image.fromarray(noise(2, 3)).save(tmp_path / "image.png")
-    read = read_label(label, tmp_path / "image.png", size=(2, 3), ids=identity(3))
-    assert read.tolist() == [[0, 1, 2], [2, 1, 0]]
+    assert read_ids(label).tolist() == [[0, 1, 2], [2, 1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -170,33 +164,78 @@ def test_labels_that_pillow_would_read_as_other_ids_are_refused(
     tmp_path: Path, depth: int, kind: int, row: bytes, reason: str
 ) -> None:
     label = png(tmp_path / "label.png", depth, kind, [row, row], 3)
-    Image.fromarray(noise(2, 3)).save(tmp_path / "image.png")
     with pytest.raises(BrokenFileError, match=f"{reason} PNG; a label must be an 8-bit grey"):
-        read_label(label, tmp_path / "image.png", size=(2, 3), ids=identity(3))
+        read_ids(label)
 
 
 def test_a_jpeg_named_png_is_refused_as_label(tmp_path: Path) -> None:
     Image.fromarray(noise(20, 30)[..., 0]).save(tmp_path / "label.png", "JPEG")
-    with pytest.raises(BrokenFileError, match="JPEG alters the ids"):
-        raw_ids(tmp_path / "label.png", tmp_path / "label.png")
+    for read in (read_ids, read_colours, read_red16):
+        with pytest.raises(BrokenFileError, match="JPEG alters the ids"):
+            read(tmp_path / "label.png")
 
 
-def test_a_label_of_another_size_than_its_image_names_both_sizes(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((4, 6), np.uint8)).save(tmp_path / "label.png")
-    Image.fromarray(noise(4, 7)).save(tmp_path / "image.png")
-    with pytest.raises(BrokenFileError, match=r"label is 6x4 but its image image.png is 7x4"):
-        read_label(tmp_path / "label.png", tmp_path / "image.png", size=(2, 3), ids=identity(1))
+def test_all_65536_values_of_a_16_bit_channel_come_back(tmp_path: Path) -> None:
+    red = np.arange(65536).reshape(128, 512)
+    pixels = np.stack([red, red[::-1], 65535 - red], axis=-1).astype(">u2")
+    label = png(tmp_path / "label.png", 16, 2, [row.tobytes() for row in pixels], 512)
+    assert np.array_equal(read_red16(label), red)
 
 
-def test_one_pixel_of_an_undeclared_id_is_found_even_if_resizing_would_drop_it(
-    tmp_path: Path,
+@pytest.mark.parametrize("kind", [1, 2, 3, 4])
+def test_16_bit_rows_may_use_any_filter(tmp_path: Path, kind: int) -> None:
+    """Each row stores differences to its neighbours, as PNG writers do."""
+    rng = np.random.default_rng(kind)
+    red = rng.integers(0, 300, (9, 14))
+    pixels = np.stack([red, *rng.integers(0, 65536, (2, 9, 14))], axis=-1).astype(">u2")
+    label = png(tmp_path / "label.png", 16, 2, filtered(pixels.reshape(9, -1), kind), 14, kind)
+    assert np.array_equal(read_red16(label), red)
+
+
+def filtered(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint16]], kind: int) -> list[bytes]:
+    """Filter rows of 16-bit RGB as the PNG specification (section 9.2) defines it."""
+    rows = np.frombuffer(pixels.tobytes(), np.uint8).reshape(len(pixels), -1).astype(int)
+    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
+    left, corner = (np.pad(side, ((0, 0), (6, 0)))[:, :-6] for side in (rows, above))
+    guess = left + above - corner
+    near = [abs(guess - side) for side in (left, above, corner)]
+    paeth = np.where(
+        (near[0] <= near[1]) & (near[0] <= near[2]),
+        left,
+        np.where(near[1] <= near[2], above, corner),
+    )
+    predicted = {1: left, 2: above, 3: (left + above) // 2, 4: paeth}[kind]
+    return [row.astype(np.uint8).tobytes() for row in (rows - predicted) % 256]
+
+
+@pytest.mark.parametrize(
+    ("depth", "kind", "row", "reason"),
+    [(8, 2, bytes(9), "8-bit RGB"), (8, 0, bytes(3), "8-bit grey"), (16, 0, bytes(6), "16-bit")],
+)
+def test_other_pngs_are_not_taken_for_16_bit_colours(
+    tmp_path: Path, depth: int, kind: int, row: bytes, reason: str
 ) -> None:
-    ids = np.zeros((40, 60), np.uint8)
-    ids[3, 5:8] = 7
-    Image.fromarray(ids).save(tmp_path / "label.png")
-    Image.fromarray(noise(40, 60)).save(tmp_path / "image.png")
-    with pytest.raises(DataError) as caught:
-        read_label(tmp_path / "label.png", tmp_path / "image.png", size=(2, 3), ids=identity(3))
-    message = str(caught.value)
-    for part in ("label.png", "id 7 on 3 pixels", "classes.json declares ids 0..2 and void 255"):
-        assert part in message
+    label = png(tmp_path / "label.png", depth, kind, [row, row], 3)
+    with pytest.raises(BrokenFileError, match=f"{reason}.* PNG instead of one with 16-bit"):
+        read_red16(label)
+
+
+def test_a_truncated_16_bit_label_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(0, 256, 240, np.uint8).tobytes() for _ in range(30)]
+    label = png(tmp_path / "label.png", 16, 2, rows, 40)
+    label.write_bytes(label.read_bytes()[:3000])
+    with pytest.raises(BrokenFileError):
+        read_red16(label)
+
+
+def test_colours_of_a_label_are_returned_as_they_are(tmp_path: Path) -> None:
+    colours = noise(5, 7)
+    Image.fromarray(colours).save(tmp_path / "label.png")
+    assert np.array_equal(read_colours(tmp_path / "label.png"), colours)
+
+
+def test_grey_is_not_taken_for_colours(tmp_path: Path) -> None:
+    Image.fromarray(noise(5, 7)[..., 0]).save(tmp_path / "label.png")
+    with pytest.raises(BrokenFileError, match="8-bit grey PNG instead of one with 8-bit colours"):
+        read_colours(tmp_path / "label.png")

@@ -54,7 +54,7 @@ def test_the_watcher_sees_label_files_where_they_are_opened(
     folder_settings: DataSettings, seen: list[str]
 ) -> None:
     open_evaluation(folder_settings)
-    labels = f"{folder_settings.target.root}/labels/"
+    labels = f"{folder_settings.target.options['root']}/labels/"
     assert any(path.startswith(labels) and path.endswith("t4.png") for path in seen)
 
 
@@ -62,7 +62,7 @@ def test_reading_a_target_folder_touches_no_label(
     folder_settings: DataSettings, seen: list[str]
 ) -> None:
     read_target(folder_settings)
-    root = folder_settings.target.root
+    root = folder_settings.target.options["root"]
     assert any(path.startswith(f"{root}/images/") for path in seen)
     inside = [path.removeprefix(root) for path in seen if path.startswith(root)]
     assert not [path for path in inside if "label" in path or "classes" in path]
@@ -76,7 +76,9 @@ def test_opening_the_source_touches_no_label_of_the_target(
 ) -> None:
     open_source(folder_settings)
     read_target(folder_settings)
-    assert not [path for path in seen if path.startswith(f"{folder_settings.target.root}/labels")]
+    assert not [
+        path for path in seen if path.startswith(f"{folder_settings.target.options['root']}/labels")
+    ]
 
 
 def test_checking_the_data_touches_no_label_of_the_target(
@@ -84,24 +86,26 @@ def test_checking_the_data_touches_no_label_of_the_target(
 ) -> None:
     settings = replace(folder_settings, evaluation=None)
     check(settings)
-    assert any(path.startswith(f"{settings.source.root}/labels") for path in seen)
-    assert not [path for path in seen if path.startswith(f"{settings.target.root}/labels")]
+    assert any(path.startswith(f"{settings.source.options['root']}/labels") for path in seen)
+    assert not [
+        path for path in seen if path.startswith(f"{settings.target.options['root']}/labels")
+    ]
 
 
 def test_a_rendered_target_stores_no_label(tmp_path: Path) -> None:
-    rendered = DatasetSettings(kind="procedural", style="camera", count=3)
+    rendered = DatasetSettings(kind="procedural", options={"style": "camera", "count": 3})
     settings = DataSettings(
-        source=replace(rendered, style="game"),
+        source=rendered.with_options(style="game"),
         target=rendered,
-        evaluation=replace(rendered, seed=1),
+        evaluation=rendered.with_options(seed=1),
         size=(16, 24),
         cache=str(tmp_path),
     )
     open_target(settings).images([0])
-    kinds = [path.name.split("-")[0] for path in tmp_path.glob("*.rows")]
+    kinds = [path.parent.name.split("-")[0] for path in tmp_path.glob("*/*.rows")]
     assert kinds == ["images"]
     open_evaluation(settings)
-    kinds = sorted(path.name.split("-")[0] for path in tmp_path.glob("*.rows"))
+    kinds = sorted(path.parent.name.split("-")[0] for path in tmp_path.glob("*/*.rows"))
     assert kinds == ["images", "images", "labels"]
 
 

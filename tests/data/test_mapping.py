@@ -4,15 +4,16 @@ from autoadapt.config.settings import DatasetSettings
 from autoadapt.data.mapping import OwnClasses, check_all_present, label_map, task_names
 from autoadapt.errors import DataError
 
-OWN = OwnClasses(("car", "truck", "road", "rider"), 200, "classes.json")
+NAMES = ("car", "truck", "road", "rider")
+OWN = OwnClasses(dict(enumerate(NAMES)), frozenset({200}), "classes.json")
 
 
 def settings(merge: dict[str, str] | None = None, ignore: tuple[str, ...] = ()) -> DatasetSettings:
-    return DatasetSettings(kind="folder", root="x", merge=merge or {}, ignore=ignore)
+    return DatasetSettings(kind="folder", options={"root": "x"}, merge=merge or {}, ignore=ignore)
 
 
 def test_own_classes_stay_as_they_are_without_merge_and_ignore() -> None:
-    assert task_names(OWN, settings()) == OWN.names
+    assert task_names(OWN, settings()) == NAMES
 
 
 def test_merged_and_ignored_classes_disappear_from_the_task() -> None:
@@ -50,15 +51,36 @@ def test_a_class_cannot_be_merged_and_ignored() -> None:
 
 def test_a_task_class_that_the_source_lacks_is_refused() -> None:
     with pytest.raises(DataError, match=r"classes \['sky'\].*remove them from data.classes"):
-        check_all_present((*OWN.names, "sky"), [(OWN, settings())])
+        check_all_present((*NAMES, "sky"), [label_map(OWN, (*NAMES, "sky"), settings())])
 
 
 def test_a_task_class_that_arises_by_merging_is_there() -> None:
-    check_all_present(("vehicle",), [(OWN, settings({"car": "vehicle"}))])
+    merged = settings({"car": "vehicle"}, ("truck", "road", "rider"))
+    check_all_present(("vehicle",), [label_map(OWN, ("vehicle",), merged)])
 
 
 def test_one_of_several_sources_is_enough_for_a_class() -> None:
-    sky = OwnClasses(("sky", "car"), 200, "other/classes.json")
-    check_all_present((*OWN.names, "sky"), [(OWN, settings()), (sky, settings())])
+    sky = OwnClasses({7: "sky", 3: "car"}, frozenset({0}), "other/classes.json")
+    classes = (*NAMES, "sky", "sea")
+    maps = [label_map(own, classes, settings()) for own in (OWN, sky)]
+    check_all_present((*NAMES, "sky"), maps)
     with pytest.raises(DataError, match=r"classes \['sea'\].*classes.json.*other/classes.json"):
-        check_all_present(("sea", "sky"), [(OWN, settings()), (sky, settings())])
+        check_all_present(classes, maps)
+
+
+STREET = OwnClasses({0: "void", 3: "road", 9: "parking", 11: "car"}, frozenset({0, 9, 255}), "x")
+
+
+def test_an_id_that_is_void_unless_asked_for_is_a_class_where_it_is_asked_for() -> None:
+    assert task_names(STREET, settings()) == ("road", "car")
+    plain = label_map(STREET, ("road", "car"), settings()).table
+    assert plain[[0, 3, 9, 11, 255]].tolist() == [255, 0, 255, 1, 255]
+    merged = settings({"parking": "road"})
+    assert task_names(STREET, merged) == ("road", "car")
+    assert label_map(STREET, ("road", "car"), merged).table[9] == 0
+    assert label_map(STREET, ("road", "car", "parking"), settings()).table[9] == 2
+
+
+def test_declared_ids_are_told_in_runs() -> None:
+    own = OwnClasses({i: str(i) for i in (0, 1, 2, 7, 8, 20)}, frozenset({5, 6, 255}), "x.json")
+    assert own.describe() == "x.json declares ids 0..2, 7..8, 20 and void 5..6, 255"

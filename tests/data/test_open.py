@@ -23,7 +23,7 @@ Make = Callable[..., Path]
 
 
 def source_root(settings: DataSettings) -> Path:
-    return Path(settings.source.root)
+    return Path(settings.source.options["root"])
 
 
 def test_source_images_and_labels_are_those_of_the_files(folder_settings: DataSettings) -> None:
@@ -66,9 +66,9 @@ def test_evaluation_on_renamed_copies_is_refused(
     folder_settings: DataSettings, make_folder: Make
 ) -> None:
     copies = make_folder("copies", ["train/x0", "train/x1"])
-    original = Path(folder_settings.target.root) / "images" / "train" / "t3.jpg"
+    original = Path(folder_settings.target.options["root"]) / "images" / "train" / "t3.jpg"
     shutil.copy(original, copies / "images" / "train" / "x1.jpg")
-    evaluation = DatasetSettings(kind="folder", root=str(copies))
+    evaluation = DatasetSettings(kind="folder", options={"root": str(copies)})
     settings = replace(folder_settings, evaluation=evaluation)
     with pytest.raises(DataError, match=r"1 of 2 evaluation images .*'train/x1'"):
         check_disjoint(open_target(settings), open_evaluation(settings))
@@ -120,7 +120,7 @@ def test_merge_and_ignore_apply_to_each_data_set_on_its_own(
 ) -> None:
     other = make_folder("other", ["train/o0"], classes=("sky", "lorry", "dog"))
     evaluation = DatasetSettings(
-        kind="folder", root=str(other), merge={"lorry": "car"}, ignore=("dog",)
+        kind="folder", options={"root": str(other)}, merge={"lorry": "car"}, ignore=("dog",)
     )
     settings = replace(folder_settings, evaluation=evaluation, size=(24, 40))
     with Image.open(other / "labels" / "train" / "o0.png") as label:
@@ -134,7 +134,7 @@ def test_an_unknown_class_of_the_evaluation_set_is_refused(
     folder_settings: DataSettings, make_folder: Make
 ) -> None:
     other = make_folder("other", ["train/o0"], classes=("sky", "lorry", "road"))
-    evaluation = DatasetSettings(kind="folder", root=str(other))
+    evaluation = DatasetSettings(kind="folder", options={"root": str(other)})
     with pytest.raises(DataError, match=r"classes \['lorry'\] are not among.*merge.*ignore"):
         open_evaluation(replace(folder_settings, evaluation=evaluation))
 
@@ -168,7 +168,9 @@ def test_many_broken_images_are_counted_and_five_are_shown(
     root = make_folder("bad", [f"train/b{i}" for i in range(9)])
     for number in range(8):
         (root / "images" / "train" / f"b{number}.jpg").write_bytes(b"")
-    settings = replace(folder_settings, target=DatasetSettings(kind="folder", root=str(root)))
+    settings = replace(
+        folder_settings, target=DatasetSettings(kind="folder", options={"root": str(root)})
+    )
     with pytest.raises(DataError, match=r"8 of 9.*train/b4 .*and 3 more; mend") as caught:
         open_target(settings)
     assert "train/b5" not in str(caught.value)

@@ -9,9 +9,9 @@ import pytest
 
 from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data.classes import CAMVID11
-from autoadapt.data.folder import find_images, read_classes
 from autoadapt.data.images import check_disjoint
-from autoadapt.data.open import class_names, open_evaluation, open_source, open_target
+from autoadapt.data.open import class_names, class_table, open_evaluation, open_source, open_target
+from autoadapt.data.originals import find_images
 from autoadapt.data.priors import class_ratio
 
 pytestmark = [
@@ -22,9 +22,11 @@ pytestmark = [
     ),
 ]
 
-CAMVID = DatasetSettings(kind="folder", root="${AUTOADAPT_DATA}/camvid", split="day")
-CARLA = DatasetSettings(kind="folder", root="${AUTOADAPT_DATA}/carla")
-DUSK = replace(CAMVID, split="dusk", order="name")
+CAMVID = DatasetSettings(
+    kind="folder", options={"root": "${AUTOADAPT_DATA}/camvid", "split": "day"}
+)
+CARLA = DatasetSettings(kind="folder", options={"root": "${AUTOADAPT_DATA}/carla"})
+DUSK = replace(CAMVID.with_options(split="dusk"), order="name")
 
 
 @pytest.fixture
@@ -43,17 +45,16 @@ def settings(tmp_path: Path) -> DataSettings:
     [
         (CAMVID, 577),
         (DUSK, 124),
-        (replace(CAMVID, split="train"), 367),
+        (CAMVID.with_options(split="train"), 367),
         (CARLA, 700),
     ],
 )
 def test_the_splits_have_their_published_sizes(dataset: DatasetSettings, count: int) -> None:
-    assert len(find_images(dataset).ids) == count
+    assert len(find_images(dataset)) == count
 
 
-def test_the_class_table_is_the_one_we_ship() -> None:
-    _, table = read_classes(find_images(CAMVID).root)
-    assert table == CAMVID11
+def test_the_class_table_is_the_one_we_ship(settings: DataSettings) -> None:
+    assert class_table(settings) == CAMVID11
 
 
 def test_dusk_is_cut_in_two_halves_in_time(settings: DataSettings) -> None:
@@ -70,7 +71,7 @@ def test_day_and_dusk_differ_in_light(settings: DataSettings) -> None:
 
 
 def test_camvid_frequencies_are_the_published_ones(settings: DataSettings) -> None:
-    train = replace(settings, source=replace(CAMVID, split="train"), size=(240, 320))
+    train = replace(settings, source=CAMVID.with_options(split="train"), size=(240, 320))
     shares = 100 * class_ratio(open_source(train), 11)
     published = [17.538, 24.216, 1.019, 32.960, 4.671, 10.126, 1.221, 1.173, 6.107, 0.665, 0.303]
     np.testing.assert_allclose(shares, published, atol=6e-4)

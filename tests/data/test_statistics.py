@@ -16,7 +16,7 @@ def write_label(settings: DataSettings, name: str, *runs: tuple[int, int]) -> No
     """Write a 24x40 label of runs of (id, pixels)."""
     ids = np.repeat([i for i, _ in runs], [n for _, n in runs]).astype(np.uint8)
     Image.fromarray(ids.reshape(24, 40)).save(
-        Path(settings.source.root) / "labels" / "train" / f"{name}.png"
+        Path(settings.source.options["root"]) / "labels" / "train" / f"{name}.png"
     )
 
 
@@ -54,10 +54,10 @@ def test_a_sound_data_set_is_reported_sound(counted: DataSettings) -> None:
 def test_everything_wrong_is_reported_at_once(counted: DataSettings) -> None:
     write_label(counted, "s0", (0, 950), (7, 10))
     write_label(counted, "s1", (0, 955), (9, 2), (7, 3))
-    source = Path(counted.source.root)
+    source = Path(counted.source.options["root"])
     (source / "images" / "train" / "s2.jpg").write_bytes(b"<html>")
     Image.fromarray(np.zeros((25, 40), np.uint8)).save(source / "labels" / "train" / "s3.png")
-    (Path(counted.target.root) / "images" / "train" / "t1.jpg").write_bytes(b"")
+    (Path(counted.target.options["root"]) / "images" / "train" / "t1.jpg").write_bytes(b"")
     report = check(counted)
     assert not report.sound
     first, target, evaluation = report.sets
@@ -74,7 +74,7 @@ def test_everything_wrong_is_reported_at_once(counted: DataSettings) -> None:
 def test_a_data_set_that_cannot_be_opened_does_not_hide_the_others(
     counted: DataSettings,
 ) -> None:
-    missing = DatasetSettings(kind="folder", root=counted.target.root, split="nothing")
+    missing = counted.target.with_options(split="nothing")
     report = check(replace(counted, target=missing))
     assert not report.sound
     source, target, evaluation = report.sets
@@ -84,7 +84,7 @@ def test_a_data_set_that_cannot_be_opened_does_not_hide_the_others(
 
 
 def test_without_classes_nothing_else_can_be_said(counted: DataSettings) -> None:
-    (Path(counted.source.root) / "classes.json").unlink()
+    (Path(counted.source.options["root"]) / "classes.json").unlink()
     report = check(counted)
     assert report.classes == ()
     assert "classes.json is missing" in str(report.sets[0].problem)
@@ -105,16 +105,16 @@ def test_overlap_is_reported(counted: DataSettings) -> None:
 def test_overlap_is_found_despite_broken_files(
     counted: DataSettings, make_folder: Callable[..., Path]
 ) -> None:
-    (Path(counted.target.root) / "images" / "train" / "t6.jpg").write_bytes(b"")
+    (Path(counted.target.options["root"]) / "images" / "train" / "t6.jpg").write_bytes(b"")
     report = check(replace(counted, evaluation=replace(counted.target, part=(0.0, 1.0))))
     assert "4 of 6 evaluation images" in str(report.overlap)
 
 
 def test_rendered_sets_are_counted_too(tmp_path: Path) -> None:
-    rendered = DatasetSettings(kind="procedural", style="game", count=2)
+    rendered = DatasetSettings(kind="procedural", options={"style": "game", "count": 2})
     settings = DataSettings(
         source=rendered,
-        target=replace(rendered, style="camera"),
+        target=rendered.with_options(style="camera"),
         size=(24, 32),
         cache=str(tmp_path),
     )

@@ -33,7 +33,8 @@ class Apart(Method):
 
 
 def rendered(style: Literal["game", "camera"], count: int, seed: int) -> DatasetSettings:
-    return DatasetSettings(kind="procedural", style=style, count=count, seed=seed)
+    options = {"style": style, "count": count, "seed": seed}
+    return DatasetSettings(kind="procedural", options=options)
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def make_classes(tmp_path: Path) -> Callable[..., DatasetSettings]:
         Image.fromarray(np.stack([40 * labels] * 3, axis=2)).save(root / "images/one.png")
         (root / "splits/train.txt").write_text("one\n")
         (root / "classes.json").write_text(json.dumps({"classes": classes}))
-        return DatasetSettings(kind="folder", root=str(root))
+        return DatasetSettings(kind="folder", options={"root": str(root)})
 
     return make
 
@@ -146,7 +147,10 @@ def make_classes(tmp_path: Path) -> Callable[..., DatasetSettings]:
     ("change", "words"),
     [
         ("data.further_sources={target: {kind: procedural}}", "needs a name of its own"),
-        ("data.further_sources={gta: {kind: folder}}", "a folder data set needs this key"),
+        (
+            "data.further_sources={gta: {kind: folder}}",
+            "data.further_sources.gta.root: this key is needed",
+        ),
         ("data.further_sources={gta: {kind: procedural, stile: game}}", "did you mean 'style'"),
         ("data.further_sources={GTA-5: {kind: procedural}}", "should match pattern"),
     ],
@@ -158,5 +162,5 @@ def test_mistakes_about_further_sources(small_config: Path, change: str, words: 
 
 def test_further_sources_survive_a_round_trip(small_config: Path) -> None:
     settings = load(small_config, ["data.further_sources={more: {kind: procedural, seed: 5}}"])
-    assert settings.data.further_sources["more"].seed == 5
+    assert settings.data.further_sources["more"].options["seed"] == 5
     assert from_plain(to_plain(settings)) == settings

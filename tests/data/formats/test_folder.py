@@ -1,64 +1,50 @@
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from autoadapt.config.settings import DatasetSettings
 from autoadapt.data.classes import CAMVID11
-from autoadapt.data.folder import find_images, find_labels, find_root, read_classes
+from autoadapt.data.formats._files import find_root
+from autoadapt.data.formats.base import Listing
+from autoadapt.data.formats.folder import Folder, read_classes
+from autoadapt.data.mapping import task_table
 from autoadapt.errors import ConfigError, DataError
 
 Make = Callable[..., Path]
 
 
-def settings(root: Path, **changes: Any) -> DatasetSettings:
-    return replace(DatasetSettings(kind="folder", root=str(root)), **changes)
+def listed(root: Path, split: str = "train") -> Listing:
+    return Folder(str(root), split).images()
+
+
+def files(listing: Listing) -> list[Path]:
+    return list(map(Path, listing.origins))
 
 
 def test_a_split_lists_its_images_in_its_own_order(make_folder: Make) -> None:
     root = make_folder("data", ["train/b", "val/a", "train/c"])
-    found = find_images(settings(root))
+    found = listed(root)
     assert found.ids == ("train/b", "val/a", "train/c")
-    assert [path.name for path in found.files] == ["b.jpg", "a.jpg", "c.jpg"]
-    assert [path.name for path in find_labels(found)] == ["b.png", "a.png", "c.png"]
+    assert [path.name for path in files(found)] == ["b.jpg", "a.jpg", "c.jpg"]
+    assert [Path(label).name for label in Folder(str(root)).labels(found)] == [
+        "b.png",
+        "a.png",
+        "c.png",
+    ]
 
 
 def test_a_split_without_a_file_is_the_sorted_folder_of_its_name(make_folder: Make) -> None:
     root = make_folder("data", ["val/b", "train/c", "val/a"])
     (root / "splits" / "train.txt").unlink()
-    assert find_images(settings(root, split="val")).ids == ("val/a", "val/b")
-
-
-def test_order_by_name_ignores_folders(make_folder: Make) -> None:
-    root = make_folder("data", ["train/f3", "val/f1", "train/f2", "test/f0"])
-    found = find_images(settings(root, order="name"))
-    assert found.ids == ("test/f0", "val/f1", "train/f2", "train/f3")
-
-
-def test_parts_cut_the_ordered_split_without_gap_or_overlap(make_folder: Make) -> None:
-    ids = [f"train/f{9 - i}" for i in range(7)]
-    root = make_folder("data", ids)
-    first = find_images(settings(root, order="name", part=(0.0, 0.4))).ids
-    second = find_images(settings(root, order="name", part=(0.4, 1.0))).ids
-    # round(0.4 * 7) = round(2.8) = 3
-    assert first == ("train/f3", "train/f4", "train/f5")
-    assert first + second == tuple(sorted(ids))
-
-
-def test_a_part_that_keeps_nothing_is_refused(make_folder: Make) -> None:
-    root = make_folder("data", ["train/a", "train/b"])
-    with pytest.raises(ConfigError, match=r"part \[0.5, 0.5\] of 2 images keeps none"):
-        find_images(settings(root, part=(0.5, 0.5)))
+    assert listed(root, "val").ids == ("val/a", "val/b")
 
 
 def test_spaces_deep_folders_and_windows_line_ends_are_fine(make_folder: Make) -> None:
     root = make_folder("my data", ["my train/an image", "a/b/c"])
     split = root / "splits" / "train.txt"
     split.write_bytes(b"\xef\xbb\xbf" + split.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
-    assert find_images(settings(root)).ids == ("my train/an image", "a/b/c")
+    assert listed(root).ids == ("my train/an image", "a/b/c")
 
 
 def test_the_root_may_come_from_the_environment(
@@ -66,8 +52,8 @@ def test_the_root_may_come_from_the_environment(
 ) -> None:
     root = make_folder("data", ["train/a"])
     monkeypatch.setenv("SOME_FOLDER", str(root.parent))
-    found = find_images(settings(Path("${SOME_FOLDER}/data")))
-    assert found.root == root.resolve()
+    found = listed(Path("${SOME_FOLDER}/data"))
+    assert found.where == str(root.resolve())
 
 
 def test_an_unset_variable_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,20 +85,20 @@ def test_an_empty_root_and_a_file_as_root_are_refused(tmp_path: Path) -> None:
 def test_a_root_without_images_says_how_it_should_look(tmp_path: Path) -> None:
     (tmp_path / "leftImg8bit").mkdir()
     with pytest.raises(DataError, match=r"no folder 'images'; .*classes\.json"):
-        find_images(settings(tmp_path))
+        listed(tmp_path)
 
 
 def test_a_missing_split_lists_those_there_are_with_a_suggestion(make_folder: Make) -> None:
     root = make_folder("data", ["day/a", "dusk/b"])
     with pytest.raises(DataError, match=r"'trian', did you mean 'train'\? available: \['day', "):
-        find_images(settings(root, split="trian"))
+        listed(root, "trian")
 
 
 def test_an_empty_split_is_refused(make_folder: Make) -> None:
     root = make_folder("data", ["train/a"])
     (root / "splits" / "none.txt").write_text("\n\n")
     with pytest.raises(DataError, match=r"split 'none' is empty: .*none\.txt"):
-        find_images(settings(root, split="none"))
+        listed(root, "none")
 
 
 def test_repeated_entries_are_counted_and_shown(make_folder: Make) -> None:
@@ -120,7 +106,7 @@ def test_repeated_entries_are_counted_and_shown(make_folder: Make) -> None:
     with (root / "splits" / "train.txt").open("a") as file:
         file.write("train/c\ntrain/a\ntrain/a\n")
     with pytest.raises(DataError, match=r"lists 2 images more than once.*train/a.*train/c"):
-        find_images(settings(root))
+        listed(root)
 
 
 def test_missing_images_are_counted_and_shown(make_folder: Make) -> None:
@@ -130,23 +116,23 @@ def test_missing_images_are_counted_and_shown(make_folder: Make) -> None:
     with pytest.raises(
         DataError, match=r"4 of 6 listed images have no file in .*images, .*a1.*a2.*a3'\]"
     ):
-        find_images(settings(root))
+        listed(root)
 
 
 def test_missing_labels_matter_only_where_labels_are_needed(make_folder: Make) -> None:
     root = make_folder("data", ["train/a", "train/b"])
     (root / "labels" / "train" / "b.png").unlink()
-    found = find_images(settings(root))
+    found = listed(root)
     with pytest.raises(DataError, match=r"1 of 2 listed images have no file in .*labels"):
-        find_labels(found)
+        Folder(str(root)).labels(found)
 
 
 def test_a_data_set_without_labels_can_still_be_a_target(make_folder: Make, tmp_path: Path) -> None:
     root = make_folder("data", ["train/a"])
     (root / "labels").rename(tmp_path / "elsewhere")
-    found = find_images(settings(root))
+    found = listed(root)
     with pytest.raises(DataError, match="no folder 'labels'"):
-        find_labels(found)
+        Folder(str(root)).labels(found)
 
 
 @pytest.mark.parametrize(
@@ -162,14 +148,14 @@ def test_a_missing_image_comes_with_a_hint(make_folder: Make, entry: str, hint: 
     root = make_folder("data", ["train/a", "train/frame_002"])
     (root / "splits" / "train.txt").write_text(f"{entry}\n")
     with pytest.raises(DataError, match=hint):
-        find_images(settings(root))
+        listed(root)
 
 
 def test_endings_in_capitals_are_images_too(make_folder: Make) -> None:
     root = make_folder("data", ["train/a"])
     image = root / "images" / "train" / "a.jpg"
     image.rename(image.with_suffix(".JPEG"))
-    assert find_images(settings(root)).files[0].name == "a.JPEG"
+    assert files(listed(root))[0].name == "a.JPEG"
 
 
 def test_two_files_for_one_name_are_refused(make_folder: Make) -> None:
@@ -177,13 +163,13 @@ def test_two_files_for_one_name_are_refused(make_folder: Make) -> None:
     image = root / "images" / "train" / "a.jpg"
     image.with_suffix(".png").write_bytes(image.read_bytes())
     with pytest.raises(DataError, match=r"has both .*which one is the image 'a'"):
-        find_images(settings(root))
+        listed(root)
 
 
 def test_hidden_files_are_no_images(make_folder: Make) -> None:
     root = make_folder("data", ["val/a"])
     (root / "images" / "val" / "._a.jpg").write_bytes(b"resource fork")
-    assert find_images(settings(root, split="val")).ids == ("val/a",)
+    assert listed(root, "val").ids == ("val/a",)
 
 
 def test_a_link_within_the_data_set_is_followed(make_folder: Make) -> None:
@@ -191,7 +177,7 @@ def test_a_link_within_the_data_set_is_followed(make_folder: Make) -> None:
     folder = root / "images" / "train"
     (folder / "b.jpg").symlink_to(folder / "a.jpg")
     (root / "splits" / "train.txt").write_text("train/b\n")
-    assert find_images(settings(root)).files[0].name == "a.jpg"
+    assert files(listed(root))[0].name == "a.jpg"
 
 
 @pytest.mark.parametrize("entry", ["train/out", "../../other/images/train/a"])
@@ -201,7 +187,7 @@ def test_nothing_outside_the_data_set_is_read(make_folder: Make, entry: str) -> 
     link.symlink_to(other / "images" / "train" / "a.jpg")
     (root / "splits" / "train.txt").write_text(f"{entry}\n")
     with pytest.raises(DataError, match=r"leads out of the data set, to .*other/images/train/a"):
-        find_images(settings(root))
+        listed(root)
 
 
 def test_a_link_to_nothing_is_said_so(make_folder: Make) -> None:
@@ -209,28 +195,29 @@ def test_a_link_to_nothing_is_said_so(make_folder: Make) -> None:
     (root / "images" / "train" / "b.jpg").symlink_to(root / "not fetched.jpg")
     (root / "splits" / "train.txt").write_text("train/b\n")
     with pytest.raises(DataError, match=r"b\.jpg is a link to .*not fetched\.jpg, which is not"):
-        find_images(settings(root))
+        listed(root)
 
 
 def test_the_root_itself_may_be_a_link(make_folder: Make, tmp_path: Path) -> None:
     root = make_folder("data", ["train/a"])
     (tmp_path / "link").symlink_to(root)
-    assert find_images(settings(tmp_path / "link")).root == root.resolve()
+    assert listed(tmp_path / "link").where == str(root.resolve())
 
 
 def test_classes_palette_and_void_are_read(tmp_path: Path) -> None:
     value = {"classes": ["a", "b"], "palette": [[1, 2, 3], [4, 5, 6]], "void_id": 2}
     (tmp_path / "classes.json").write_text(json.dumps(value))
-    own, table = read_classes(tmp_path)
-    assert (own.names, own.void_id) == (("a", "b"), 2)
-    assert table.palette == ((1, 2, 3), (4, 5, 6))
+    own = read_classes(tmp_path)
+    assert own.names == {0: "a", 1: "b"}
+    assert own.void == {2}
+    assert own.colours == {"a": (1, 2, 3), "b": (4, 5, 6)}
 
 
 def test_palette_and_void_may_be_left_out(tmp_path: Path) -> None:
     (tmp_path / "classes.json").write_text(json.dumps({"classes": CAMVID11.names}))
-    own, table = read_classes(tmp_path)
-    assert own.void_id == 255
-    assert table == CAMVID11
+    own = read_classes(tmp_path)
+    assert own.void == {255}
+    assert task_table(own, CAMVID11.names) == CAMVID11
 
 
 @pytest.mark.parametrize(

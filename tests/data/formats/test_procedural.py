@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from autoadapt.config.settings import DatasetSettings, DataSettings
-from autoadapt.data import procedural, street
+from autoadapt.data import street
+from autoadapt.data.formats import procedural
 from autoadapt.data.images import check_disjoint
 from autoadapt.data.open import class_names, open_evaluation, open_source, open_target
 from autoadapt.errors import ConfigError, DataError
@@ -16,8 +17,8 @@ SIZE = (24, 32)
 
 @pytest.fixture
 def rendered(tmp_path: Path) -> DataSettings:
-    game = DatasetSettings(kind="procedural", style="game", count=3)
-    camera = DatasetSettings(kind="procedural", style="camera", count=5)
+    game = DatasetSettings(kind="procedural", options={"style": "game", "count": 3})
+    camera = DatasetSettings(kind="procedural", options={"style": "camera", "count": 5})
     return DataSettings(
         source=game,
         target=replace(camera, part=(0.0, 0.4)),
@@ -55,7 +56,7 @@ def test_overlapping_ranges_of_one_seed_are_refused_and_other_seeds_pass(
     same = replace(rendered.evaluation, part=(0.0, 1.0))
     with pytest.raises(DataError, match="2 of 5 evaluation images"):
         check_disjoint(target, open_evaluation(replace(rendered, evaluation=same)))
-    other = replace(same, seed=1)
+    other = same.with_options(seed=1)
     check_disjoint(target, open_evaluation(replace(rendered, evaluation=other)))
 
 

@@ -1,0 +1,1 @@
+"""Formats of data sets, one per file: where images and labels lie, and how a label is written."""
