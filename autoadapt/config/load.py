@@ -360,8 +360,13 @@ def network_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:
 
 def data_contradictions(data: DataSettings) -> Iterator[Mistake]:
     """Yield what is wrong only when several keys below ``data`` are read together."""
-    if data.crop and (data.crop[0] > data.size[0] or data.crop[1] > data.size[1]):
-        yield ("data", "crop"), f"data.crop: {data.crop} does not fit into data.size {data.size}"
+    for text in data.misfits():
+        yield ("data", "crop"), text
+    for name in data.sources:
+        found, expected = data.size_of(name), data.size_of("source")
+        if found != expected:
+            keys = ("data", *name.split("."), "size")
+            yield keys, f"data.{name}.size: {found}, but sources share one size, here {expected}"
     if data.protocol and data.classes:
         text = f"data.classes: data.protocol {data.protocol} names the classes; remove one of them"
         yield ("data", "classes"), text

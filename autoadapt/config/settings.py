@@ -5,11 +5,14 @@ docstring here say the same. Pydantic checks files at the border (``config/load.
 package these are plain dataclasses.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
+
+from autoadapt.config.preprocessing import Preprocessing, with_preset
 
 Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -20,6 +23,8 @@ Side = Annotated[int, Field(ge=16)]
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Size = tuple[Side, Side]
 """Height and width in pixels."""
+Resampling = Literal["lanczos", "bicubic", "bilinear"]
+Normalisation = Literal["imagenet", "caffe_bgr", "unit_bgr"]
 
 
 class Strict:
@@ -45,6 +50,7 @@ class DatasetSettings(Strict):
         side: Which images are meant: ``train`` without, ``validation`` only those held out.
         hold_out_seed: Another seed holds out other images.
         part: Which share of the images left, from and to, e.g. ``[0, 0.5]``: the first half.
+        size: Height and width that these images are resized to; absent: ``data.size``.
         merge: Class names to rename, e.g. ``{bicyclist: pedestrian}``.
         ignore: Class names whose pixels count as void.
     """
@@ -56,6 +62,7 @@ class DatasetSettings(Strict):
     side: Literal["train", "validation"] = "train"
     hold_out_seed: int = 0
     part: tuple[Fraction, Fraction] = (0.0, 1.0)
+    size: Size | None = None
     merge: dict[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
 
@@ -96,17 +103,29 @@ class DataSettings(Strict):
     Attributes:
         further_sources: More labelled sets by name, e.g. ``{synthia: {…}}``. Methods that keep
             sources apart find them by name; for all others they and ``source`` are one set.
-        size: Height and width that all images are resized to, once, when they are decoded.
+        preprocessing: A published set-up by name (``config/preprocessing.py``), which sets sizes,
+            crop, resampling, normalisation and augmentation; keys given beside it go first.
+        size: Height and width that all images are resized to, once, when they are decoded; a
+            data set may have its own, and ``evaluation`` follows ``target``.
+        resampling: Filter that images are resized with; labels are resized with the nearest.
         crop: Height and width of a training crop; absent: the whole image.
+        scales: Factors of which one is drawn for each training image before it is cropped; where
+            the crop does not fit, it is padded with the mean colour and void.
+        crop_max_share: A crop is drawn again, ten times at most, while one class has this share
+            of its labelled pixels; 1 switches it off.
         protocol: A class set of the field by name, with the maps into it; instead of ``classes``.
         classes: Class names in the order of the network's outputs; absent: those of the
             protocol, else those of the source.
-        normalisation: Input convention of the network.
+        normalisation: Input convention of the network: ``imagenet`` (RGB of 0 to 1, minus mean,
+            divided by deviation), ``caffe_bgr`` (BGR of 0 to 255, minus mean) or ``unit_bgr``
+            (BGR of 0 to 1).
         broken: What an unreadable image or label, or one of the wrong format or size, does: stop
             with its name, or be skipped and reported. Missing files and undeclared label ids
             always stop.
         flip: Mirror training images with probability one half.
         jitter: Strength of random brightness, contrast and saturation of training images.
+        hue: Largest turn of the colours of training images either way, of a full turn.
+        blur: Share of the training images that are blurred, with 0.15 to 1.15 pixels.
         cache: Folder of decoded images, shared by all trials and runs; absent: a folder
             ``autoadapt`` in the user's cache directory.
     """
@@ -115,14 +134,20 @@ class DataSettings(Strict):
     target: DatasetChoice
     further_sources: dict[SourceName, DatasetChoice] = field(default_factory=dict)
     evaluation: DatasetChoice | None = None
+    preprocessing: Preprocessing | None = None
     size: Size = (120, 160)
+    resampling: Resampling = "lanczos"
     crop: Size | None = None
+    scales: tuple[Above0, ...] = ()
+    crop_max_share: Fraction = 1.0
     protocol: ProtocolName | None = None
     classes: tuple[str, ...] = ()
-    normalisation: Literal["imagenet", "caffe_bgr"] = "imagenet"
+    normalisation: Normalisation = "imagenet"
     broken: Literal["stop", "skip"] = "stop"
     flip: bool = True
     jitter: Fraction = 0.0
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    blur: Fraction = 0.0
     cache: str | None = None
 
     @property
@@ -136,6 +161,43 @@ class DataSettings(Strict):
         """All data sets by key below ``data``."""
         evaluation = {} if self.evaluation is None else {"evaluation": self.evaluation}
         return {**self.sources, "target": self.target, **evaluation}
+
+    def size_of(self, key: str) -> Size:
+        """Return the height and width that the images of a data set are resized to.
+
+        Args:
+            key: As in ``datasets``. Without a size of their own, further sources follow
+                ``source`` and the evaluation set follows ``target``.
+        """
+        followed = self.source if key in self.sources else self.target
+        return self.datasets[key].size or followed.size or self.size
+
+    def for_model(
+        self, size: Size, normalisation: Normalisation, resampling: Resampling
+    ) -> "DataSettings":
+        """Return the settings with the target's images as a model expects them."""
+        evaluation = self.evaluation and replace(self.evaluation, size=size)
+        return replace(
+            self,
+            target=replace(self.target, size=size),
+            evaluation=evaluation,
+            normalisation=normalisation,
+            resampling=resampling,
+        )
+
+    def misfits(self) -> Iterator[str]:
+        """Say which training images ``crop`` and ``scales`` do not suit."""
+        if self.crop is None:
+            if self.scales:
+                yield "data.scales needs data.crop: images of one batch must have one size"
+            return
+        for key in (*self.sources, "target"):
+            height, width = self.size_of(key)
+            if not self.scales and (self.crop[0] > height or self.crop[1] > width):
+                yield (
+                    f"data.crop {list(self.crop)} is larger than the {key} images "
+                    f"{[height, width]} (height, width); make the crop smaller or the images larger"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,7 +435,7 @@ class ExperimentSettings(Strict):
     """One experiment file."""
 
     name: str
-    data: DataSettings
+    data: Annotated[DataSettings, BeforeValidator(with_preset)]
     search: SearchSettings
     seed: int = 0
     device: Device = "auto"

@@ -1,16 +1,24 @@
 """One image or label file to one array of the working size."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from autoadapt.config.settings import Resampling
 from autoadapt.errors import DataError
 
 Size = tuple[int, int]
+
+RESAMPLING: Mapping[Resampling, Image.Resampling] = {
+    "lanczos": Image.Resampling.LANCZOS,
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
+"""Filters that images are resized with; all of them average over what is left out."""
 
 GREY, COLOUR, PALETTE, COLOUR_ALPHA = 0, 2, 3, 6
 """Colour types of a PNG, as its header numbers them."""
@@ -29,8 +37,8 @@ class BrokenFileError(Exception):
     """A file whose content cannot be used; the text says why, in a few words."""
 
 
-def read_image(path: Path, size: Size) -> NDArray[np.uint8]:
-    """Return an image as (H, W, 3) RGB, resized to ``size`` (height, width) with Lanczos.
+def read_image(path: Path, size: Size, resampling: Resampling = "lanczos") -> NDArray[np.uint8]:
+    """Return an image as (H, W, 3) RGB, resized to ``size`` (height, width).
 
     Raises:
         BrokenFileError: The content is not a whole 8-bit image.
@@ -42,7 +50,7 @@ def read_image(path: Path, size: Size) -> NDArray[np.uint8]:
         # Pillow warns about palettes with transparency unless they pass through RGBA.
         plain = image.convert("RGBA") if "transparency" in image.info else image
         rgb = plain.convert("RGB")
-        return np.asarray(_resized(rgb, size, Image.Resampling.LANCZOS))
+        return np.asarray(_resized(rgb, size, RESAMPLING[resampling]))
 
 
 def read_ids(path: Path) -> NDArray[np.uint8]:

@@ -82,7 +82,7 @@ def open_source(settings: DataSettings) -> LabelledImages:
         ConfigError: The root or the cache folder cannot be used.
     """
     check_taught(settings)
-    return _open_labelled(settings, settings.source)
+    return _open_labelled(settings, "source")
 
 
 def open_further_sources(settings: DataSettings) -> dict[str, LabelledImages]:
@@ -92,8 +92,8 @@ def open_further_sources(settings: DataSettings) -> dict[str, LabelledImages]:
         DataError: Files are missing or broken, or classes do not match.
         ConfigError: A root or the cache folder cannot be used.
     """
-    further = settings.further_sources
-    return {name: _open_labelled(settings, dataset) for name, dataset in further.items()}
+    names = settings.further_sources
+    return {name: _open_labelled(settings, f"further_sources.{name}") for name in names}
 
 
 def check_taught(settings: DataSettings) -> None:
@@ -114,7 +114,8 @@ def open_target(settings: DataSettings) -> UnlabelledImages:
         ConfigError: The root or the cache folder cannot be used.
     """
     found = _found(settings.target)
-    rows = open_rows(found.recipe(settings.size), cache_folder(settings.cache))
+    recipe = found.recipe(settings.size_of("target"), settings.resampling)
+    rows = open_rows(recipe, cache_folder(settings.cache))
     return _pictures(found, rows, _broken(found, settings, rows))
 
 
@@ -130,7 +131,7 @@ def open_evaluation(settings: DataSettings) -> LabelledImages:
             "data.evaluation is not set: evaluation needs labelled target images; name a data "
             "set under data.evaluation"
         )
-    return _open_labelled(settings, settings.evaluation)
+    return _open_labelled(settings, "evaluation")
 
 
 def check_evaluation(settings: DataSettings) -> None:
@@ -145,7 +146,8 @@ def check_evaluation(settings: DataSettings) -> None:
     """
     if settings.evaluation is None:
         return
-    evaluation = open_target(replace(settings, target=settings.evaluation))
+    sized = replace(settings.evaluation, size=settings.size_of("evaluation"))
+    evaluation = open_target(replace(settings, target=sized))
     check_disjoint(open_target(settings), evaluation)
     check_disjoint(open_source(settings).unlabelled(), evaluation, "source")
     for name, images in open_further_sources(settings).items():
@@ -159,13 +161,14 @@ def _found(dataset: DatasetSettings) -> Originals:
     return found
 
 
-def _open_labelled(settings: DataSettings, dataset: DatasetSettings) -> LabelledImages:
+def _open_labelled(settings: DataSettings, key: str) -> LabelledImages:
+    dataset, size = settings.datasets[key], settings.size_of(key)
     ids = map_of(settings, dataset)
     found = _found(dataset)
     labels = find_labels(found, ids)
     where = cache_folder(settings.cache)
-    image_rows = open_rows(found.recipe(settings.size), where)
-    label_rows = open_rows(labels.recipe(settings.size), where)
+    image_rows = open_rows(found.recipe(size, settings.resampling), where)
+    label_rows = open_rows(labels.recipe(size), where)
     broken = _broken(found, settings, image_rows, label_rows)
     pictures = _pictures(found, image_rows, broken)
     return LabelledImages(class_names(settings), label_rows, pictures.positions, pictures)

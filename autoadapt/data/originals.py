@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoadapt.config.load import make_format
-from autoadapt.config.settings import DatasetSettings
+from autoadapt.config.settings import DatasetSettings, Resampling
 from autoadapt.data.cache import Recipe
 from autoadapt.data.decode import BrokenFileError, Size, nearest
 from autoadapt.data.formats.base import Format, Listing
@@ -37,13 +37,15 @@ class Originals:
     def __len__(self) -> int:
         return len(self.listing)
 
-    def image(self, index: int, size: Size) -> NDArray[np.uint8]:
+    def image(
+        self, index: int, size: Size, resampling: Resampling = "lanczos"
+    ) -> NDArray[np.uint8]:
         """Return an image, (H, W, 3) RGB of ``size``.
 
         Raises:
             BrokenFileError: It cannot be decoded.
         """
-        return self.format.read_image(self.listing.origins[index], size)
+        return self.format.read_image(self.listing.origins[index], size, resampling)
 
     def size(self, index: int) -> Size | None:
         """Return the height and width of an image file; a rendered image has none of its own.
@@ -53,14 +55,18 @@ class Originals:
         """
         return self.format.image_size(self.listing.origins[index])
 
-    def recipe(self, size: Size) -> Recipe:
+    def recipe(self, size: Size, resampling: Resampling) -> Recipe:
         """Return how to decode the images to ``size``."""
+
+        def make(index: int) -> NDArray[np.uint8]:
+            return self.image(index, size, resampling)
+
         spec = {
             "format": self.kind,
             "images": self.format.stamps(self.listing.origins),
-            "resampling": "lanczos",
+            "resampling": resampling,
         }
-        return Recipe("images", spec, (*size, 3), len(self), lambda index: self.image(index, size))
+        return Recipe("images", spec, (*size, 3), len(self), make)
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def _check_set(role: str, dataset: DatasetSettings, settings: DataSettings) -> S
     try:
         found = find_images(dataset)
         labels = None if role == "target" else find_labels(found, map_of(settings, dataset))
-        look = partial(_look, found, labels, settings.size)
+        look = partial(_look, found, labels, settings.size_of(role))
         with ThreadPoolExecutor() as pool:
             looks = list(pool.map(look, range(len(found))))
     except AutoAdaptError as error:

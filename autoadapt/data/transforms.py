@@ -1,28 +1,51 @@
 """From decoded images to network input: crop, mirror, change colours, normalise."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autoadapt.config.settings import DataSettings
+from autoadapt.config.settings import DataSettings, Normalisation
+from autoadapt.data.decode import RESAMPLING
+from autoadapt.data.photometric import BLUR_SIGMAS, blur, jitter, shift_hue
+from autoadapt.data.windows import WindowDraw, Windows
 from autoadapt.errors import ConfigError
 from autoadapt.seeding import generator
 
-Normalisation = Literal["imagenet", "caffe_bgr"]
+Triple = tuple[float, float, float]
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-"""Of the three RGB channels on the scale 0 to 1, as torchvision's models expect."""
 
-CAFFE_BGR_MEAN = (104.00698793, 116.66876762, 122.67891434)
-"""Of the channels blue, green, red on the scale 0 to 255, as AdaptSegNet's and AdvEnt's expect."""
+@dataclass(frozen=True)
+class Convention:
+    """What a network expects of an image: ``(channels / scale - mean) / deviation``.
 
-GREY = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
+    Attributes:
+        bgr: Whether blue comes first; ``mean`` and ``deviation`` are in that order.
+    """
+
+    bgr: bool
+    scale: float
+    mean: Triple = (0.0, 0.0, 0.0)
+    deviation: Triple = (1.0, 1.0, 1.0)
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """The RGB colour that comes nearest to zero: what padding is filled with."""
+        red, green, blue = reversed(self.mean) if self.bgr else self.mean
+        return (round(red * self.scale), round(green * self.scale), round(blue * self.scale))
+
+
+CONVENTIONS: Mapping[Normalisation, Convention] = {
+    # torchvision's models, CRST (which says it in a roundabout way), DAFormer.
+    "imagenet": Convention(False, 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    # AdaptSegNet, AdvEnt and their relatives, and the Caffe weights they start from.
+    "caffe_bgr": Convention(True, 1, (104.00698793, 116.66876762, 122.67891434)),
+    # The AdaBN work, which reads images with OpenCV and divides by 255.
+    "unit_bgr": Convention(True, 255),
+}
 
 
 def normalise(images: NDArray[np.uint8], convention: Normalisation) -> Tensor:
@@ -30,8 +53,7 @@ def normalise(images: NDArray[np.uint8], convention: Normalisation) -> Tensor:
 
     Args:
         images: (N, H, W, 3) uint8.
-        convention: ``imagenet``: RGB on the scale 0 to 1, minus mean, divided by deviation.
-            ``caffe_bgr``: BGR on the scale 0 to 255, minus mean.
+        convention: Name of one of ``CONVENTIONS``.
 
     Returns:
         (N, 3, H, W) float32, contiguous.
@@ -50,10 +72,10 @@ def denormalise(images: Tensor, convention: Normalisation) -> NDArray[np.uint8]:
 
 def to_pixels(images: Tensor, convention: Normalisation) -> Tensor:
     """Return network input (N, 3, H, W) as RGB on the scale 0 to 255, where it is."""
-    if convention == "caffe_bgr":
-        return (images + _channels(CAFFE_BGR_MEAN, images)).flip(1)
-    deviation, mean = _channels(IMAGENET_DEVIATION, images), _channels(IMAGENET_MEAN, images)
-    return (images * deviation + mean) * 255
+    expected = CONVENTIONS[convention]
+    deviation, mean = _channels(expected.deviation, images), _channels(expected.mean, images)
+    planes = (images * deviation + mean) * expected.scale
+    return planes.flip(1) if expected.bgr else planes
 
 
 def from_pixels(planes: Tensor, convention: Normalisation) -> Tensor:
@@ -63,29 +85,26 @@ def from_pixels(planes: Tensor, convention: Normalisation) -> Tensor:
 
 @dataclass(frozen=True)
 class Transform:
-    """Random crop, mirroring and colours of training images, then normalisation.
+    """Random window, mirroring and colours of training images, then normalisation.
 
     What happens to a batch is a pure function of (seed, purpose, step): a resumed run sees the
-    same images as the undisturbed one.
+    same images as the undisturbed one. Each kind of augmentation has random numbers of its own,
+    so that switching one on leaves the others as they are.
 
     Attributes:
-        settings: ``size``, ``crop``, ``flip``, ``jitter`` and ``normalisation`` count.
+        settings: Crop, scales, mirroring, colours and normalisation count.
         seed: Seed of the training.
 
     Raises:
-        ConfigError: The crop is larger than the images.
+        ConfigError: The crop is larger than the images, or scales come without a crop.
     """
 
     settings: DataSettings
     seed: int
 
     def __post_init__(self) -> None:
-        crop, size = self.settings.crop, self.settings.size
-        if crop is not None and (crop[0] > size[0] or crop[1] > size[1]):
-            raise ConfigError(
-                f"data.crop {list(crop)} is larger than data.size {list(size)} (height, width); "
-                "make the crop smaller or the images larger"
-            )
+        for text in self.settings.misfits():
+            raise ConfigError(text)
 
     def images(self, images: NDArray[np.uint8], purpose: str, step: int) -> Tensor:
         """Return network input.
@@ -98,14 +117,10 @@ class Transform:
         Returns:
             (N, 3, h, w) float32 of crop or image size.
         """
-        planes = _planes(self._cropped(images, purpose, step))
-        self._mirror(planes, purpose, step)
-        strength = self.settings.jitter
-        if strength > 0:
-            rng = generator(self.seed, purpose, "jitter", step)
-            factors = rng.uniform(1 - strength, 1 + strength, size=(3, len(images)))
-            planes = jitter(planes, torch.from_numpy(factors).float())
-        return _normalised(planes, self.settings.normalisation)
+        height, width = images.shape[1:3]
+        windows = self._draw(purpose, step).of_images(len(images), (height, width))
+        planes = self._seen(images, windows, purpose, step)
+        return self._augmented(planes, purpose, step)
 
     def pairs(
         self, images: NDArray[np.uint8], labels: NDArray[np.uint8], purpose: str, step: int
@@ -121,22 +136,63 @@ class Transform:
         Returns:
             (N, 3, h, w) float32 and (N, h, w) int64.
         """
-        classes = torch.from_numpy(self._cropped(labels, purpose, step)).long()
-        self._mirror(classes, purpose, step)
-        return self.images(images, purpose, step), classes
+        windows = self._draw(purpose, step).of_pairs(labels)
+        classes = self._labels(labels, windows, purpose, step)
+        planes = self._seen(images, windows, purpose, step)
+        return self._augmented(planes, purpose, step), classes
 
-    def _cropped(self, arrays: NDArray[np.uint8], purpose: str, step: int) -> NDArray[np.uint8]:
-        if self.settings.crop is None:
-            return np.require(arrays, requirements=["C", "W"])
-        height, width = self.settings.crop
-        room = np.subtract(arrays.shape[1:3], self.settings.crop)
-        shape = (len(arrays), 2)
-        corners = generator(self.seed, purpose, "crop", step).integers(0, room + 1, size=shape)
-        windows = [
-            array[top : top + height, left : left + width]
-            for array, (top, left) in zip(arrays, corners, strict=True)
-        ]
-        return np.stack(windows)
+    def clear_and_augmented(
+        self, images: NDArray[np.uint8], labels: NDArray[np.uint8], purpose: str, step: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the same view of images twice, without and with changed colours, and its labels.
+
+        Arguments as for ``pairs``, which the second and the third are equal to.
+        """
+        windows = self._draw(purpose, step).of_pairs(labels)
+        planes = self._seen(images, windows, purpose, step)
+        clear = _normalised(planes.clone(), self.settings.normalisation)
+        classes = self._labels(labels, windows, purpose, step)
+        return clear, self._augmented(planes, purpose, step), classes
+
+    def _draw(self, purpose: str, step: int) -> WindowDraw:
+        return WindowDraw(self.settings, self.seed, purpose, step)
+
+    def _seen(
+        self, images: NDArray[np.uint8], windows: Windows | None, purpose: str, step: int
+    ) -> Tensor:
+        """Return windows, mirrored: (N, 3, h, w) RGB of 0 to 255."""
+        if windows is not None:
+            colour = CONVENTIONS[self.settings.normalisation].colour
+            images = windows.images(images, RESAMPLING[self.settings.resampling], colour)
+        planes = _planes(images)
+        self._mirror(planes, purpose, step)
+        return planes
+
+    def _labels(
+        self, labels: NDArray[np.uint8], windows: Windows | None, purpose: str, step: int
+    ) -> Tensor:
+        seen = labels if windows is None else windows.labels(labels)
+        classes = torch.from_numpy(np.require(seen, requirements=["C", "W"])).long()
+        self._mirror(classes, purpose, step)
+        return classes
+
+    def _augmented(self, planes: Tensor, purpose: str, step: int) -> Tensor:
+        """Change colours and sharpness, then normalise."""
+        settings, count = self.settings, len(planes)
+        if settings.jitter > 0:
+            rng = generator(self.seed, purpose, "jitter", step)
+            factors = rng.uniform(1 - settings.jitter, 1 + settings.jitter, size=(3, count))
+            planes = jitter(planes, torch.from_numpy(factors).float())
+        if settings.hue > 0:
+            turns = generator(self.seed, purpose, "hue", step).uniform(-1, 1, count) * settings.hue
+            planes = shift_hue(planes, torch.from_numpy(turns).float())
+        if settings.blur > 0:
+            rng = generator(self.seed, purpose, "blur", step)
+            sigmas = np.where(
+                rng.random(count) < settings.blur, rng.uniform(*BLUR_SIGMAS, count), 0
+            )
+            planes = blur(planes, torch.from_numpy(sigmas))
+        return _normalised(planes, settings.normalisation)
 
     def _mirror(self, batch: Tensor, purpose: str, step: int) -> None:
         """Mirror about half of a batch (N, ..., W) in place, images and labels alike."""
@@ -148,35 +204,8 @@ class Transform:
 
 def without_augmentation(settings: DataSettings) -> Transform:
     """Return the transform that only normalises, for scoring and evaluation."""
-    return Transform(replace(settings, crop=None, flip=False, jitter=0.0), seed=0)
-
-
-def jitter(images: Tensor, factors: Tensor) -> Tensor:
-    """Change brightness, contrast and saturation, in this order, as torchvision defines them.
-
-    Brightness mixes an image with black, contrast with its mean grey, saturation with its grey
-    version; a factor of 1 leaves it, 0 leaves only the other, above 1 goes beyond. Values are
-    clipped to the valid range after each.
-
-    Args:
-        images: (N, 3, H, W) RGB of 0 to 255; overwritten.
-        factors: (3, N), not negative.
-
-    Returns:
-        ``images``, changed in place.
-    """
-    brightness, contrast, saturation = factors[:, :, None, None, None]
-    images.mul_(brightness).clamp_(0, 255)
-    mean = _grey(images).mean(dim=(2, 3), keepdim=True)
-    images.mul_(contrast).add_((1 - contrast) * mean).clamp_(0, 255)
-    grey = _grey(images)
-    return images.mul_(saturation).add_(grey.mul_(1 - saturation)).clamp_(0, 255)
-
-
-def _grey(images: Tensor) -> Tensor:
-    red, green, blue = GREY
-    grey = images[:, 0:1] * red
-    return grey.add_(images[:, 1:2], alpha=green).add_(images[:, 2:3], alpha=blue)
+    plain = replace(settings, crop=None, scales=(), flip=False, jitter=0.0, hue=0.0, blur=0.0)
+    return Transform(plain, seed=0)
 
 
 def _planes(images: NDArray[np.uint8]) -> Tensor:
@@ -189,11 +218,14 @@ def _planes(images: NDArray[np.uint8]) -> Tensor:
 
 def _normalised(planes: Tensor, convention: Normalisation) -> Tensor:
     """Normalise RGB of 0 to 255, in place where possible."""
-    if convention == "caffe_bgr":
-        return planes.flip(1).sub_(_channels(CAFFE_BGR_MEAN, planes))
-    mean, deviation = _channels(IMAGENET_MEAN, planes), _channels(IMAGENET_DEVIATION, planes)
-    return planes.div_(255).sub_(mean).div_(deviation)
+    expected = CONVENTIONS[convention]
+    planes = planes.flip(1) if expected.bgr else planes
+    if expected.scale != 1:
+        planes = planes.div_(expected.scale)
+    planes = planes.sub_(_channels(expected.mean, planes))
+    plain = expected.deviation == (1, 1, 1)
+    return planes if plain else planes.div_(_channels(expected.deviation, planes))
 
 
-def _channels(values: tuple[float, float, float], like: Tensor) -> Tensor:
+def _channels(values: Triple, like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, 3, 1, 1)

@@ -60,9 +60,8 @@ def evaluate_checkpoint(checkpoint: Path, data: str, changes: Sequence[str]) -> 
     """
     settings = settings_of(data, changes)
     model = load_model(checkpoint, pick_device(settings))
-    data_settings = dataclasses.replace(
-        settings.data, size=model.card.size, normalisation=model.card.normalisation
-    )
+    card = model.card
+    data_settings = settings.data.for_model(card.size, card.normalisation, card.resampling)
     return evaluate(model, open_evaluation(data_settings), settings.evaluation.batch_size)
 
 

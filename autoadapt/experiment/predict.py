@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from autoadapt.data.classes import ClassTable, blend, palette_for
+from autoadapt.data.decode import RESAMPLING
 from autoadapt.errors import DataError
 from autoadapt.files import replacing
 from autoadapt.training.model import Model
@@ -91,7 +92,7 @@ def predict_pictures(
 def label_map(model: Model, image: Image.Image) -> NDArray[np.uint8]:
     """Return the class indices of one image at its own size, (H, W)."""
     height, width = model.card.size
-    resized = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    resized = np.asarray(image.resize((width, height), RESAMPLING[model.card.resampling]))
     labels: NDArray[np.uint8] = model.predict(resized[None], (image.height, image.width))[0]
     return labels
 

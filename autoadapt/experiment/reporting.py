@@ -61,7 +61,7 @@ def opened_labels(experiment: Experiment) -> list[str]:
 def facts(experiment: Experiment) -> dict[str, str]:
     """Return the settings worth showing at the top of a report."""
     settings, search = experiment.settings, experiment.settings.search
-    height, width = settings.data.size
+    height, width = settings.data.size_of("target")
     domains = domains_of(settings.data)
     sources = {"": domains.first, **domains.further}
     terms = (f"{t.weight:g} × {t.score} ({t.form})" for t in settings.objective.terms)

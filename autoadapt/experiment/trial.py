@@ -24,6 +24,7 @@ from autoadapt.config.load import make, score_names, to_plain
 from autoadapt.config.settings import (
     DataSettings,
     ExperimentSettings,
+    Normalisation,
     PluginSettings,
     TrainingSettings,
 )
@@ -38,7 +39,7 @@ from autoadapt.data.open import (
 )
 from autoadapt.data.regions import RegionMaps
 from autoadapt.data.training import TrainingData
-from autoadapt.data.transforms import Normalisation, normalise
+from autoadapt.data.transforms import normalise
 from autoadapt.data.views import joined
 from autoadapt.errors import AutoAdaptError, ExecutorError, TrainingDivergedError
 from autoadapt.files import sweep, waiting_lock, write_json, write_text

@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autoadapt.config.load import make
-from autoadapt.config.settings import DataSettings, PluginSettings, TrainingSettings
-from autoadapt.data.transforms import Normalisation, normalise
+from autoadapt.config.settings import (
+    DataSettings,
+    Normalisation,
+    PluginSettings,
+    Resampling,
+    TrainingSettings,
+)
+from autoadapt.data.transforms import normalise
 from autoadapt.errors import CheckpointError
 from autoadapt.networks.build import build
 from autoadapt.networks.checkpoints import load_weights
@@ -41,7 +47,8 @@ class Card:
 
     Attributes:
         classes: Class names in the order of the outputs.
-        size: Height and width that images were resized to in training.
+        size: Height and width that target images were resized to in training.
+        resampling: Filter that they were resized with.
         method: How it was trained; rebuilds predictors that are more than the network.
     """
 
@@ -50,6 +57,7 @@ class Card:
     size: tuple[int, int]
     normalisation: Normalisation
     method: PluginSettings
+    resampling: Resampling = "lanczos"
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ def save_model(path: Path, fitted: Fitted, card: Card) -> None:
         "classes": list(card.classes),
         "size": list(card.size),
         "normalisation": card.normalisation,
+        "resampling": card.resampling,
         "method": {"name": card.method.name, "options": card.method.options},
         "network": fitted.network.state_dict(),
         "modules": {name: module.state_dict() for name, module in fitted.modules.items()},
@@ -114,6 +123,7 @@ def load_model(path: Path, device: torch.device) -> Model:
         (state["size"][0], state["size"][1]),
         state["normalisation"],
         PluginSettings(name=state["method"]["name"], options=state["method"]["options"]),
+        state.get("resampling", "lanczos"),
     )
     network = build(card.architecture, len(card.classes)).to(device)
     load_weights(network, state["network"])
@@ -151,4 +161,5 @@ def card_of(
     architecture: Architecture, data: DataSettings, classes: tuple[str, ...], method: PluginSettings
 ) -> Card:
     """Return the card of a model trained on ``data``."""
-    return Card(architecture, classes, data.size, data.normalisation, method)
+    size = data.size_of("target")
+    return Card(architecture, classes, size, data.normalisation, method, data.resampling)

@@ -5,12 +5,10 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from autoadapt.data.transforms import Normalisation, from_pixels, jitter, to_pixels
-
-BLUR_DEVIATIONS = (0.15, 1.15)
-"""Range of the Gaussian's standard deviation in pixels (DACS)."""
+from autoadapt.config.settings import Normalisation
+from autoadapt.data.photometric import BLUR_SIGMAS, blur, jitter, shift_hue
+from autoadapt.data.transforms import from_pixels, to_pixels
 
 
 def strongly_augmented(
@@ -35,8 +33,8 @@ def strongly_augmented(
         jitter_above: Colours change if the uniform number lies above it.
         blur_above: The same for blur.
     """
-    recolour, blur = rng.uniform(size=2) > (jitter_above, blur_above)
-    if not (recolour and strength > 0) and not blur:
+    recolour, unsharp = rng.uniform(size=2) > (jitter_above, blur_above)
+    if not (recolour and strength > 0) and not unsharp:
         return images
     pixels = to_pixels(images, convention).clamp(0, 255)
     if recolour and strength > 0:
@@ -44,32 +42,10 @@ def strongly_augmented(
         factors = rng.uniform(1 - strength, 1 + strength, size=(3, count))
         turns = rng.uniform(-strength, strength, size=count)
         pixels = jitter(pixels, torch.from_numpy(factors).to(pixels))
-        pixels = with_hue_turned(pixels, torch.from_numpy(turns).to(pixels))
-    if blur:
-        pixels = blurred(pixels, float(rng.uniform(*BLUR_DEVIATIONS)))
+        pixels = shift_hue(pixels, torch.from_numpy(turns).to(pixels))
+    if unsharp:
+        pixels = blurred(pixels, float(rng.uniform(*BLUR_SIGMAS)))
     return from_pixels(pixels, convention)
-
-
-def with_hue_turned(pixels: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue of RGB images of the HSV cone; value and saturation stay.
-
-    Args:
-        pixels: (N, 3, H, W) RGB of 0 to 255.
-        turns: (N,) shares of the circle, in [-0.5, 0.5].
-    """
-    value, brightest = pixels.max(dim=1)
-    chroma = value - pixels.amin(dim=1)
-    safe = torch.where(chroma > 0, chroma, 1)
-    red, green, blue = pixels.unbind(dim=1)
-    # Sixths of the circle from red, by the channel that is largest.
-    sixths = torch.stack(
-        ((green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe), dim=1
-    )
-    hue = sixths.gather(1, brightest[:, None])[:, 0] + 6 * turns[:, None, None]
-    # The inverse in one formula: channel n is value - chroma * clamp(min(k, 4 - k), 0, 1).
-    offsets = torch.tensor([5.0, 3.0, 1.0], dtype=pixels.dtype, device=pixels.device)
-    k = (offsets[None, :, None, None] + hue[:, None]) % 6
-    return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
 def blurred(pixels: Tensor, deviation: float) -> Tensor:
@@ -77,19 +53,10 @@ def blurred(pixels: Tensor, deviation: float) -> Tensor:
 
     The kernel is an odd tenth of each side, as in DACS; borders are reflected.
     """
-    for axis in (2, 3):
-        side = pixels.shape[axis]
-        size = math.floor(math.ceil(0.1 * side) - 0.5 + math.ceil(0.1 * side) % 2)
-        pixels = _smoothed(pixels, max(1, size), deviation, axis)
-    return pixels
+    rows, columns = (_reach(side) for side in pixels.shape[2:])
+    return blur(pixels, torch.full((len(pixels),), deviation, dtype=torch.float64), (rows, columns))
 
 
-def _smoothed(pixels: Tensor, size: int, deviation: float, axis: int) -> Tensor:
-    reach = size // 2
-    places = torch.arange(-reach, reach + 1, dtype=pixels.dtype, device=pixels.device)
-    weights = torch.exp(-(places**2) / (2 * deviation**2))
-    shape = (1, 1, -1, 1) if axis == 2 else (1, 1, 1, -1)
-    kernel = (weights / weights.sum()).view(shape).expand(pixels.shape[1], 1, *shape[2:])
-    padding = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
-    padded = functional.pad(pixels, padding, mode="reflect")
-    return functional.conv2d(padded, kernel.contiguous(), groups=pixels.shape[1])
+def _reach(side: int) -> int:
+    size = math.floor(math.ceil(0.1 * side) - 0.5 + math.ceil(0.1 * side) % 2)
+    return max(1, size) // 2

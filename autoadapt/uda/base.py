@@ -35,12 +35,11 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 from torch import Tensor, nn
 
-from autoadapt.config.settings import Fraction, NotNegative, TrainingSettings
+from autoadapt.config.settings import Fraction, Normalisation, NotNegative, TrainingSettings
 from autoadapt.data.batches import SourceBatch, TargetBatch
 from autoadapt.data.cache import Rows, reopen, write_rows
 from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.training import StepBatch, TrainingData
-from autoadapt.data.transforms import Normalisation
 from autoadapt.errors import ConfigError
 from autoadapt.networks.batch_norm import Policy, set_policy, target_pass
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, upsample

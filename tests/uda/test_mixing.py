@@ -1,6 +1,5 @@
 """Class mixing, mean teachers and strong augmentation, against official numbers and by hand."""
 
-import colorsys
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -34,7 +33,7 @@ from autoadapt.uda._mixing import (
     present_classes,
     pseudo_labels,
 )
-from autoadapt.uda._strong import blurred, strongly_augmented, with_hue_turned
+from autoadapt.uda._strong import blurred, strongly_augmented
 from autoadapt.uda._teacher import follow, teacher_of
 from autoadapt.uda.base import Context
 from autoadapt.uda.da_former import DaFormer, RareClasses, cell_labels, feature_distance
@@ -514,21 +513,6 @@ def test_two_official_steps_of_daformer(vectors: Path, toy_data: TrainingData) -
 
 
 # Strong augmentation.
-
-
-def test_hue_turns_as_the_standard_library_says() -> None:
-    rng = np.random.default_rng(2)
-    pixels = rng.integers(0, 256, (2, 3, 4, 5)).astype(np.float64)
-    pixels[0, :, 0, 0] = 77  # grey has no hue
-    turns = [0.2, -0.35]
-    found = with_hue_turned(torch.from_numpy(pixels), torch.tensor(turns, dtype=torch.float64))
-    for image, turn in enumerate(turns):
-        for row in range(4):
-            for column in range(5):
-                hue, saturation, value = colorsys.rgb_to_hsv(*pixels[image, :, row, column] / 255)
-                wanted = colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value)
-                got = found[image, :, row, column].numpy() / 255
-                np.testing.assert_allclose(got, wanted, atol=1e-9)
 
 
 def test_blur_is_a_gaussian_over_a_tenth_of_the_side() -> None:

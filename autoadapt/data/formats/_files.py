@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from autoadapt.config.settings import Resampling
 from autoadapt.data import decode
 from autoadapt.data.decode import Size
 from autoadapt.data.formats.base import Format
@@ -38,9 +39,9 @@ class Files(Format):
         """Resolved folder of the data set."""
         return find_root(self.root)
 
-    def read_image(self, origin: str, size: Size) -> NDArray[np.uint8]:
-        """Decode an image file and resize it with Lanczos."""
-        return decode.read_image(Path(origin), size)
+    def read_image(self, origin: str, size: Size, resampling: Resampling) -> NDArray[np.uint8]:
+        """Decode an image file and resize it."""
+        return decode.read_image(Path(origin), size, resampling)
 
     def read_label(self, label: str, size: Size) -> NDArray[np.uint8]:
         """Decode an 8-bit grey or palette PNG that holds ids."""

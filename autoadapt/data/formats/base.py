@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from autoadapt.config.settings import Resampling
 from autoadapt.data.decode import Size
 from autoadapt.data.mapping import OwnClasses
 
@@ -83,8 +84,8 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def read_image(self, origin: str, size: Size) -> NDArray[np.uint8]:
-        """Return an image as (H, W, 3) RGB of ``size``.
+    def read_image(self, origin: str, size: Size, resampling: Resampling) -> NDArray[np.uint8]:
+        """Return an image as (H, W, 3) RGB of ``size``, resized with a filter where it is stored.
 
         Raises:
             BrokenFileError: It cannot be decoded.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autoadapt.config.settings import Positive
+from autoadapt.config.settings import Positive, Resampling
 from autoadapt.data import street
 from autoadapt.data.classes import palette_for
 from autoadapt.data.decode import Size
@@ -47,8 +47,8 @@ class Procedural(Format):
         names = tuple(street.CLASSES)
         return OwnClasses.numbered(names, palette_for(names), where="the procedural renderer")
 
-    def read_image(self, origin: str, size: Size) -> NDArray[np.uint8]:
-        """Render an image."""
+    def read_image(self, origin: str, size: Size, resampling: Resampling) -> NDArray[np.uint8]:
+        """Render an image at ``size``; nothing is resized."""
         return street.render(self.style, self.seed, _number(origin), size)[0]
 
     def read_label(self, label: str, size: Size) -> NDArray[np.uint8]:
