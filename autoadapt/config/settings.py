@@ -221,6 +221,8 @@ class TrainingSettings(Strict):
         class_weights: ``sqrt_inverse`` weighs the source loss of a class by one over the square
             root of its share of the source pixels (mean 1): rare classes matter on small sets.
         precision: Autocast type; ``fp32`` switches autocast off.
+        channels_last: Memory layout of images and network that suits half precision on a GPU.
+        compile: Compile the network with ``torch.compile``: minutes at first, faster steps later.
         checkpoint_every: Steps between checkpoints.
     """
 
@@ -240,6 +242,7 @@ class TrainingSettings(Strict):
     class_weights: Literal["none", "sqrt_inverse"] = "none"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
+    compile: bool = False
     checkpoint_every: Positive = 200
 
 

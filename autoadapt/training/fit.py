@@ -179,6 +179,8 @@ class Loop:
             scaler=torch.amp.GradScaler(self.device.type) if half else None,
         )
         self.context.optimizers["network"] = network_optimizer(self.network, self.settings)
+        if self.settings.compile:
+            self.network.compile()  # in place: names of weights stay as they are
         self.method.setup(self.context)
         for group in self.groups():
             group["initial_lr"] = group["lr"]

@@ -142,6 +142,26 @@ def test_half_precision_trains_close_to_full_precision(
     assert half != full
 
 
+def test_a_compiled_network_trains_as_an_eager_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced as always, but run without generating code, which takes a minute."""
+    compiled = []
+
+    def traced(network: torch.nn.Module) -> None:
+        compiled.append(network)
+        real(network, backend="eager")
+
+    real = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    found, wanted = bench.fit(compile=True).network, bench.fit().network
+    assert compiled == [found]
+    for (name, one), other in zip(
+        found.state_dict().items(), wanted.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(one, other, msg=name)
+
+
 def test_channels_last_trains_as_contiguous(bench: Bench) -> None:
     # Momentum multiplies the difference of orders of summation; three steps stay close.
     first, second = bench.fit(steps=3), bench.fit(steps=3, channels_last=True)
