@@ -195,7 +195,14 @@ def released(scene: Scene, data: TrainingData, *, tf32: bool) -> Measured:
         return time_steps(lambda: bench.step(batch), scene)
 
 
-def ours(scene: Scene, data: TrainingData, folder: Path, **options: bool) -> Measured:
+def ours(
+    scene: Scene,
+    data: TrainingData,
+    folder: Path,
+    *,
+    channels_last: bool = False,
+    compiled: bool = False,
+) -> Measured:
     """Measure a step of the loop in bf16."""
     settings = TrainingSettings(
         steps=scene.warm_up + scene.steps,
@@ -203,7 +210,8 @@ def ours(scene: Scene, data: TrainingData, folder: Path, **options: bool) -> Mea
         learning_rate=RATE,
         norm_affine="frozen",
         precision="bf16",
-        **options,
+        channels_last=channels_last,
+        compile=compiled,
     )
     with convolutions(tf32=True):
         network: SegmentationNetwork = build(scene.architecture, CLASSES)
@@ -246,14 +254,15 @@ def measure(scene: Scene) -> None:
         baseline = released(scene, data, tf32=False)
         report("released order, fp32, eager", baseline, baseline)
         report("released order, TF32, eager", released(scene, data, tf32=True), baseline)
-        for title, options in (
-            ("loop, bf16", {}),
-            ("loop, bf16, channels last", {"channels_last": True}),
-            ("loop, bf16, channels last, compiled", {"channels_last": True, "compile": True}),
+        for title, last, compiled in (
+            ("loop, bf16", False, False),
+            ("loop, bf16, channels last", True, False),
+            ("loop, bf16, channels last, compiled", True, True),
         ):
             if scene.device.type == "cuda":
                 torch.cuda.empty_cache()
-            report(title, ours(scene, data, folder, **options), baseline)
+            found = ours(scene, data, folder, channels_last=last, compiled=compiled)
+            report(title, found, baseline)
 
 
 def main(arguments: list[str] | None = None) -> int:
