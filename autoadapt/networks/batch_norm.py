@@ -81,17 +81,21 @@ def statistics_kept(network: nn.Module) -> Iterator[None]:
             layer.track_running_stats = tracked
 
 
-def reestimate(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replace running statistics by the plain average over batches of images (AdaBN).
+def reestimate(
+    network: nn.Module, batches: Iterable[Tensor], *, momentum: float | None = None
+) -> None:
+    """Replace running statistics by those of batches of images (AdaBN).
 
-    Statistics start from zero and each batch counts the same, so neither the old statistics nor
-    the order of the batches matters (up to what deeper layers see: each layer normalises with
-    the batch at hand while it is measured). Everything but batch normalisation is in eval mode
-    meanwhile; modes and momenta are restored afterwards.
+    Without a momentum they start from zero and each batch counts the same, so neither the old
+    statistics nor the order of the batches matters (up to what deeper layers see: each layer
+    normalises with the batch at hand while it is measured). With one, they move from the old ones
+    by that share per batch, and the last batches count most. Everything but batch normalisation is
+    in eval mode meanwhile; modes and momenta are restored afterwards.
 
     Args:
         network: Any network; it gets one forward pass per batch, without gradients.
         batches: Images (N, 3, H, W) on the device of the network.
+        momentum: In (0, 1], or absent.
 
     Raises:
         ValueError: There is no batch: the statistics would be those of nothing.
@@ -104,8 +108,9 @@ def reestimate(network: nn.Module, batches: Iterable[Tensor]) -> None:
         raise ValueError("no batches to estimate batch-norm statistics from")
     network.eval()
     for layer, _ in momenta:
-        layer.reset_running_stats()
-        layer.momentum = None  # cumulative average
+        if momentum is None:
+            layer.reset_running_stats()
+        layer.momentum = momentum  # none: cumulative average
         layer.train()
     try:
         with torch.no_grad():
@@ -113,7 +118,43 @@ def reestimate(network: nn.Module, batches: Iterable[Tensor]) -> None:
             for images in iterator:
                 network(images)
     finally:
-        for layer, momentum in momenta:
-            layer.momentum = momentum
+        for layer, before in momenta:
+            layer.momentum = before
         for module, mode in modes:
             module.training = mode
+
+
+Statistics = list[tuple[Tensor, Tensor]]
+"""Running mean and variance of each batch-normalisation layer, (C,) each, in their order."""
+
+
+def statistics_of(network: nn.Module) -> Statistics:
+    """Return a copy of the running statistics of a network."""
+    return [(mean.clone(), variance.clone()) for mean, variance in running(network)]
+
+
+def mix_statistics(network: nn.Module, source: Statistics, alpha: float) -> None:
+    """Mix statistics of source images into the running ones, which are of target images.
+
+    What batch normalisation would have measured on all images together, had there been ``alpha``
+    source images per target image: ``w = alpha / (1 + alpha)``, the mean is ``(1 - w) m_t + w
+    m_s``, and the variance that of the mixture of both distributions.
+
+    Args:
+        network: Its running statistics are changed in place.
+        source: Of the same network.
+        alpha: Source images per target image, 0 or more.
+    """
+    share = alpha / (1 + alpha)
+    for (mean, variance), (mean_s, variance_s) in zip(running(network), source, strict=True):
+        mixed = torch.lerp(mean, mean_s, share)
+        square = torch.lerp(variance + mean.square(), variance_s + mean_s.square(), share)
+        variance.copy_(square - mixed.square())
+        mean.copy_(mixed)
+
+
+def running(network: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield running mean and variance of each batch-normalisation layer that keeps them."""
+    for layer in layers(network):
+        if layer.running_mean is not None and layer.running_var is not None:
+            yield layer.running_mean, layer.running_var

@@ -32,7 +32,7 @@ from autoadapt.seeding import derive
 from autoadapt.training.checkpoints import read_checkpoint, write_checkpoint
 from autoadapt.training.schedule import Stretch, stretches
 from autoadapt.training.step_log import Losses, StepLog
-from autoadapt.uda.base import Context, Method
+from autoadapt.uda.base import Context, Method, network_optimizer
 
 REPORT_EVERY = 10
 """Steps between two looks at the losses; each look waits for the device."""
@@ -376,22 +376,6 @@ class Loop:
         modules = self.context.modules
         predictor = self.method.predictor(self.network, modules).eval()
         return Fitted(self.network, modules, predictor, self.step, self.losses)
-
-
-def network_optimizer(
-    network: SegmentationNetwork, settings: TrainingSettings
-) -> torch.optim.Optimizer:
-    """Return the optimiser of the network; each parameter stands in exactly one group."""
-    groups = network.parameter_groups(
-        settings.learning_rate,
-        settings.head_multiplier,
-        backbone_multiplier=settings.backbone_multiplier,
-    )
-    decay = settings.weight_decay
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=decay)
-    momentum = settings.momentum
-    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=momentum, weight_decay=decay)
 
 
 @functools.lru_cache(maxsize=4)

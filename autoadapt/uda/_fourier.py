@@ -36,7 +36,8 @@ def with_low_frequencies(
     spectrum, other = torch.fft.fft2(source), torch.fft.fft2(target)
     mask = _low(source, reach, window)
     swapped = torch.polar(other.abs(), spectrum.angle())
-    return torch.fft.ifft2(torch.where(mask, swapped, spectrum)).real
+    mixed: Tensor = torch.fft.ifft2(torch.where(mask, swapped, spectrum))
+    return mixed.real
 
 
 def _low(like: Tensor, reach: int, window: Window) -> Tensor:

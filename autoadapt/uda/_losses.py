@@ -46,6 +46,20 @@ def entropy(logits: Tensor) -> Tensor:
     return self_information(logits).sum(dim=1).mean()
 
 
+def robust_entropy(logits: Tensor, eta: float) -> Tensor:
+    """Mean of a Charbonnier penalty on the entropy of each pixel (FDA, eq. 4).
+
+    ``(H ** 2 + 1e-8) ** eta`` of the entropy H in [0, 1]. The released code divides by 2.9444,
+    a rounded ln 19; here by the logarithm of the number of classes.
+
+    Args:
+        logits: (N, C, H, W).
+        eta: Exponent; 0.5 is nearly the entropy itself.
+    """
+    uncertain = self_information(logits).sum(dim=1)
+    return (uncertain.square() + 1e-8).pow(eta).mean()
+
+
 def domain_loss(scores: Tensor, label: float, kind: str = "bce") -> Tensor:
     """Distance of discriminator scores (N, 1, h, w) from one domain label.
 

@@ -454,6 +454,22 @@ class Method(ABC):
         """Take back what ``state_dict`` returned."""
 
 
+def network_optimizer(
+    network: SegmentationNetwork, settings: TrainingSettings
+) -> torch.optim.Optimizer:
+    """Return the optimiser of the network; each parameter stands in exactly one group."""
+    groups = network.parameter_groups(
+        settings.learning_rate,
+        settings.head_multiplier,
+        backbone_multiplier=settings.backbone_multiplier,
+    )
+    decay = settings.weight_decay
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=decay)
+    momentum = settings.momentum
+    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=momentum, weight_decay=decay)
+
+
 def default_of(option: Field[Any]) -> Any:
     """Return the default of an option."""
     return option.default if option.default_factory is MISSING else option.default_factory()

@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -80,6 +83,33 @@ def test_reestimate_is_the_plain_average_over_batches(network: nn.Sequential) ->
     assert mean_and_variance(network) == pytest.approx((3.0, 13 / 3))
     batch_norm.reestimate(network, reversed(batches))
     assert mean_and_variance(network) == pytest.approx((3.0, 13 / 3))
+
+
+def test_reestimate_with_a_momentum_moves_from_the_old_statistics(network: nn.Sequential) -> None:
+    batch_norm.reestimate(network, [images(0.0, 2.0), images(4.0, 8.0)], momentum=0.25)
+    # mean 8 -> 0.75 * 8 + 0.25 * 1 = 6.25 -> 0.75 * 6.25 + 0.25 * 6 = 6.1875
+    # variance 1 -> 0.75 + 0.25 * 2 = 1.25 -> 0.9375 + 0.25 * 8 = 2.9375
+    assert mean_and_variance(network) == pytest.approx((6.1875, 2.9375))
+    assert network[0].momentum == 0.5
+
+
+def test_mixed_statistics_are_those_of_all_images_together(vectors: Path) -> None:
+    with np.load(vectors / "adabn_closed_form.npz") as file:
+        case = {name: torch.from_numpy(file[name]) for name in file.files}
+    layer = nn.BatchNorm2d(6).double().eval()
+    with torch.no_grad():
+        layer.weight.copy_(case["in_weight"])
+        layer.bias.copy_(case["in_bias"])
+        for mean, variance in batch_norm.running(layer):
+            mean.copy_(case["in_mean_t"])
+            variance.copy_(case["in_var_t"])
+    source = [(case["in_mean_s"], case["in_var_s"])]
+    batch_norm.mix_statistics(layer, source, float(case["in_alpha"]))
+    ((mean, variance),) = batch_norm.statistics_of(layer)
+    torch.testing.assert_close(mean, case["out_mean"], rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(variance, case["out_var_biased"], rtol=1e-6, atol=1e-7)
+    found = layer(case["in_x"].double())
+    torch.testing.assert_close(found, case["out_y"], rtol=1e-5, atol=1e-6)
 
 
 def test_reestimate_restores_modes_momentum_and_gradients(network: nn.Sequential) -> None:

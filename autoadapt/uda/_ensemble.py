@@ -1,0 +1,39 @@
+"""Several networks that predict as one."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from autoadapt.networks.contract import Output, upsample
+
+
+def mean_probabilities(logits: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """Return the mean of class probabilities (N, C, *size), averaged before they are enlarged.
+
+    Args:
+        logits: (N, C, h, w) of each network, all at one stride.
+        size: Height and width.
+    """
+    mean = torch.stack([one.float().softmax(dim=1) for one in logits]).mean(dim=0)
+    return upsample(mean, size)
+
+
+class Ensemble(nn.Module):
+    """Predicts with the mean of the class probabilities of its members, at the size of the image.
+
+    The logits of its output are logarithms of the mean probabilities, so that their softmax
+    returns them; the features are those of the first member.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Output:
+        """Return the output of images (N, 3, H, W)."""
+        outputs: list[Output] = [member(images) for member in self.members]
+        size = (images.shape[2], images.shape[3])
+        mean = mean_probabilities([output.logits for output in outputs], size)
+        tiny = torch.finfo(mean.dtype).tiny
+        return Output(mean.clamp(min=tiny).log(), outputs[0].features, None)
