@@ -258,8 +258,19 @@ class Context:
             for parameter in parameters:
                 parameter.requires_grad_(True)
 
-    def supervised(self, batch: SourceBatch, aux_weight: float) -> tuple[Output, dict[str, Tensor]]:
+    def supervised(
+        self,
+        batch: SourceBatch,
+        aux_weight: float,
+        *,
+        also: Callable[[Output], Mapping[str, Tensor]] | None = None,
+    ) -> tuple[Output, dict[str, Tensor]]:
         """Make the source forward and backward pass every method begins with.
+
+        Args:
+            batch: Images and labels.
+            aux_weight: Weight of the loss of an auxiliary output, where there is one.
+            also: Gives further weighted losses of the same pass.
 
         Returns:
             The source output, to be reused by discriminators, and the detached losses.
@@ -269,6 +280,8 @@ class Context:
         if output.aux_logits is not None:
             aux = cross_entropy(output.aux_logits, batch.labels, self.class_weights)
             losses["source_aux"] = aux_weight * aux
+        if also is not None:
+            losses |= also(output)
         self.backward(torch.stack(list(losses.values())).sum())
         return output, {name: loss.detach() for name, loss in losses.items()}
 
