@@ -9,12 +9,13 @@ from numpy.lib.npyio import NpzFile
 from torch import Tensor, nn
 
 from autoadapt import cost
+from autoadapt.errors import SpaceError
 from autoadapt.networks.batch_norm import freeze_norm_affine
 from autoadapt.networks.blocks.heads import AsppSum
 from autoadapt.networks.build import build, skeleton
 from autoadapt.networks.checkpoints import load_weights
 from autoadapt.networks.contract import SegmentationNetwork
-from autoadapt.space.architecture import Architecture
+from autoadapt.space.architecture import Architecture, Value
 from autoadapt.space.named import named
 from autoadapt.uda._discriminator import output_discriminator
 
@@ -34,8 +35,11 @@ def parameters(network: nn.Module) -> int:
         ("deeplabv2_resnet101_single_two_branch", 43_901_068),
         # + 2 * channels² / 16 per block: 3 of 256, 4 of 512, 23 of 1024, 3 of 2048 channels
         ("deeplabv2_seresnet101", 44_601_560 + 4_743_168),
+        # + the shortcut of the last block: 2048 x 2048 weights and a batch normalisation
+        ("deeplabv2_resnet101_dast", 43_901_068 + 2048 * 2048 + 2 * 2048),
         ("deeplabv2_vgg16", 29_573_004),
         ("deeplabv2_vgg16_two_branch", 29_573_004),
+        ("deeplabv2_vgg16_dast", 29_573_004),
     ],
 )
 def test_published_parameter_counts(name: str, count: int) -> None:
@@ -131,6 +135,61 @@ def test_the_vgg_features_are_those_of_its_layers_in_a_row() -> None:
     assert isinstance(network.features, nn.Sequential)
     for end, found in ((16, features.low), (29, features.mid), (33, features.deep)):
         torch.testing.assert_close(found, network.features[:end](images), rtol=0, atol=0)
+
+
+def test_dast_splits_vgg_after_its_fifth_stage() -> None:
+    """The same function as the unsplit network; what differs is where a method may step in."""
+    values = named("deeplabv2_vgg16_dast").values
+    narrow = {key: 4 + len(key) for key in values if key.endswith("width")}
+    split = build(Architecture.of("vgg_deeplab", {**values, **narrow}), 5).eval()
+    whole = build(Architecture.of("vgg_deeplab", {**values, **narrow, "split": "fc7"}), 5).eval()
+    images = torch.randn(1, 3, 49, 66)
+    found, wanted = split(images), whole(images)
+
+    torch.testing.assert_close(found.logits, wanted.logits, rtol=0, atol=0)
+    torch.testing.assert_close(found.features.deep, wanted.features.mid, rtol=0, atol=0)
+    taps = skeleton(named("deeplabv2_vgg16_dast"), 19).taps
+    assert [(taps[role].channels, taps[role].stride) for role in ("low", "mid", "deep")] == [
+        (256, 4),
+        (512, 8),
+        (512, 8),
+    ]
+
+
+def test_dast_splits_the_residual_network_before_its_last_block() -> None:
+    values = named("deeplabv2_resnet101_dast").values
+    narrow = {key: 4 for key in values if key.startswith("stage") and key.endswith("width")}
+    network = build(Architecture.of("dast_deeplab", {**values, **narrow, "stage3.depth": 2}), 5)
+    network.eval()
+    names = {n.split(".downsample")[0] for n, _ in network.named_modules() if ".downsample" in n}
+    images = torch.randn(1, 3, 49, 66)
+    features = network.encode(images)
+    for parameter in network.get_submodule("layer4.2").parameters():
+        nn.init.zeros_(parameter)
+
+    assert names == {"layer1.0", "layer2.0", "layer3.0", "layer4.0", "layer4.2"}
+    torch.testing.assert_close(network.encode(images).deep, features.deep, rtol=0, atol=0)
+    logits = network.decode(features).logits
+    # Behind a silenced block nothing is left but the biases of the two branches in use.
+    head = network.get_submodule("layer6")
+    assert isinstance(head, AsppSum)
+    first, second = head.get_submodule("conv2d_list.0"), head.get_submodule("conv2d_list.1")
+    biases = first.state_dict()["bias"] + second.state_dict()["bias"]
+    torch.testing.assert_close(logits, biases.view(1, 5, 1, 1).expand_as(logits))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"aux": False}, "dast_deeplab: there is no auxiliary head; leave 'aux' out"),
+        ({"stage4.depth": 1}, "dast_deeplab: 'stage4.depth' is 1, expected 2 or more"),
+        ({"norm": "gn"}, "dast_deeplab: 'norm' is 'gn', expected one of bn, ibn_a"),
+    ],
+)
+def test_what_dast_cannot_split_is_refused(changes: dict[str, Value], said: str) -> None:
+    values = named("deeplabv2_resnet101_dast").values
+    with pytest.raises(SpaceError, match=said):
+        skeleton(Architecture.of("dast_deeplab", {**values, **changes}), 19)
 
 
 def test_later_networks_cost_more_than_deeplab_v2() -> None:

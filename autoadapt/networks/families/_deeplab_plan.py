@@ -71,13 +71,17 @@ class DeeplabPlan:
     aux: bool
 
     @classmethod
-    def read(cls, values: Mapping[str, Value]) -> "DeeplabPlan":
+    def read(cls, values: Mapping[str, Value], family: str = "elastic_deeplab") -> "DeeplabPlan":
         """Make a plan of the values of an architecture.
+
+        Args:
+            values: Flat dotted keys to values.
+            family: Named in messages.
 
         Raises:
             SpaceError: A key is missing, unknown, without effect, or has an impossible value.
         """
-        reader = ValueReader("elastic_deeplab", values)
+        reader = ValueReader(family, values)
         block = reader.one_of("block", options(BlockKind))
         if block != "bottleneck":
             reader.inactive("stride_in")
@@ -95,15 +99,15 @@ class DeeplabPlan:
             aux=reader.flag("aux"),
         )
         reader.finish()
-        plan.check()
+        plan.check(family)
         return plan
 
-    def check(self) -> None:
+    def check(self, family: str) -> None:
         """Refuse widths that instance normalisation cannot split."""
         for number, stage in enumerate(self.stages, start=1):
             if self.norm == "ibn_a" and stage.width < 2:
                 raise SpaceError(
-                    f"elastic_deeplab: 'stage{number}.width' is {stage.width}, expected 2 or "
+                    f"{family}: 'stage{number}.width' is {stage.width}, expected 2 or "
                     "more with norm ibn_a, which splits the channels in two"
                 )
 

@@ -22,7 +22,7 @@ Choices (flat keys; a key that has no effect next to the others must be absent):
 ================================== ==========================================================
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -124,8 +124,13 @@ def stem(plan: DeeplabPlan) -> tuple[nn.Conv2d, nn.Module]:
     return convolution(3, plan.stem_width, 7, stride=2), pool
 
 
-def stage(inputs: int, plan: DeeplabPlan, index: int) -> nn.Sequential:
-    """Return the blocks of one stage."""
+def stage(
+    inputs: int, plan: DeeplabPlan, index: int, *, projected: Collection[int] = (0,)
+) -> nn.Sequential:
+    """Return the blocks of one stage; those at the ``projected`` positions project their shortcut.
+
+    The first one always has to be among them.
+    """
     kind, chosen = BLOCKS[plan.block], plan.stages[index]
     ibn = plan.norm == "ibn_a" and index < len(plan.stages) - 1
     stride, base = LAYOUTS[plan.output_stride][index]
@@ -137,7 +142,7 @@ def stage(inputs: int, plan: DeeplabPlan, index: int) -> nn.Sequential:
             kernel=chosen.kernel,
             stride=stride if first else 1,
             dilation=base * chosen.dilation[position % len(chosen.dilation)],
-            project=first,
+            project=position in projected,
             squeeze_excite=chosen.squeeze_excite,
             norm="ibn_a" if ibn else "bn",
             stride_in=plan.stride_in or "1x1",

@@ -10,21 +10,25 @@ Choices (flat keys; a key that has no effect next to the others must be absent):
 ``stageI.depth``, ``.width``       I = 1..5: 3x3 convolutions; channels
 ``context.width``                  channels of the two dilated convolutions after stage 5
 ``head.kind`` and ``head.*``       as of ``elastic_deeplab``
-``aux``                            auxiliary head on the fifth stage
+``split``                          ``fc7`` or ``stage5``: the deep features, where what a
+                                   method does between encoder and decoder takes place
+``aux``                            auxiliary head on the stage before
 ================================== ==========================================================
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from autoadapt.networks.blocks.layers import initialise
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
 from autoadapt.networks.families._head_plan import HeadPlan, listed
-from autoadapt.networks.values import ValueReader
+from autoadapt.networks.values import ValueReader, options
 from autoadapt.space.architecture import Value
+
+Split = Literal["fc7", "stage5"]
 
 STAGES = 5
 POOLED = (1, 2, 3)
@@ -45,14 +49,17 @@ class VggPlan:
         depths: Convolutions of each of the five stages.
         widths: Their channels.
         context_width: Channels of the two dilated convolutions that follow.
-        head: The main head.
-        aux: Whether an auxiliary head reads the fifth stage.
+        head: The main head; it reads fc7 in any case.
+        split: What the deep features are: the output of fc7, or of stage 5 as in DAST. The mid
+            features are those of the stage before.
+        aux: Whether an auxiliary head reads the mid features.
     """
 
     depths: tuple[int, ...]
     widths: tuple[int, ...]
     context_width: int
     head: HeadPlan
+    split: Split
     aux: bool
 
     @classmethod
@@ -69,6 +76,7 @@ class VggPlan:
             widths=tuple(reader.positive(f"stage{number}.width") for number in numbers),
             context_width=reader.positive("context.width"),
             head=HeadPlan.read(reader),
+            split=reader.one_of("split", options(Split)),
             aux=reader.flag("aux"),
         )
         reader.finish()
@@ -77,20 +85,21 @@ class VggPlan:
     def describe(self) -> str:
         """Return the plan in a few sentences."""
         depths = "-".join(map(str, self.depths))
-        head = self.head.sentence(aux_reads="stage 5" if self.aux else None)
+        mid, deep = ("stage 5", "fc7") if self.split == "fc7" else ("stage 4", "stage 5")
+        head = self.head.sentence(aux_reads=mid if self.aux else None)
         return (
             f"A plain network of {depths} 3x3 convolutions, {listed(self.widths)} channels wide, "
             f"without normalisation; stage 5 is dilated by {DILATION[5]}, and two convolutions of "
             f"{self.context_width} channels dilated by {CONTEXT_DILATION} follow; its deep "
-            f"features have stride 8. {head}"
+            f"features, those of {deep}, have stride 8. {head}"
         )
 
 
 class VggDeeplab(SegmentationNetwork):
     """Five stages of 3x3 convolutions, two dilated ones, a main and perhaps an auxiliary head.
 
-    ``low`` and ``mid`` features are those of stages 3 and 5, ``deep`` ones those of fc7. DAST
-    attends to what is ``mid`` here.
+    ``low``, ``mid`` and ``deep`` features are those of stage 3, stage 5 and fc7; where the split
+    is ``stage5``, those of stages 3, 4 and 5.
 
     Args:
         values: The values of an architecture.
@@ -104,6 +113,7 @@ class VggDeeplab(SegmentationNetwork):
         **{f"stage{i}.depth": 1 for i in (1, 2, 3, 4, 5)},
         **{f"stage{i}.width": 3 + i for i in (1, 2, 3, 4, 5)},
         "context.width": 10,
+        "split": "fc7",
         "head.kind": "aspp_first_two",
         "head.rates": [1, 2, 3],
         "aux": True,
@@ -122,16 +132,20 @@ class VggDeeplab(SegmentationNetwork):
             ends.append(len(layers))
             if number in POOLED:
                 layers.append(nn.MaxPool2d(2))
-        self.low_end, self.mid_end = ends[2], ends[4]
         for _ in range(2):
             layers += convolution_relu(channels, plan.context_width, CONTEXT_DILATION)
             channels = plan.context_width
         self.features = nn.Sequential(*layers)
         initialise(self)
-        low, mid = plan.widths[2], plan.widths[4]
-        self.taps = {"low": Tap(low, 4), "mid": Tap(mid, 8), "deep": Tap(channels, 8)}
+        # Ends and channels of all stages, fc7 counted as the sixth.
+        ends, widths = [*ends, len(layers)], [*plan.widths, channels]
+        last = 5 if plan.split == "fc7" else 4
+        self.ends = (ends[2], ends[last - 1], ends[last])
+        low, mid, deep = (Tap(widths[2], 4), Tap(widths[last - 1], 8), Tap(widths[last], 8))
+        self.taps = {"low": low, "mid": mid, "deep": deep}
         self.aux_classifier = plan.head.auxiliary(self.taps, num_classes) if plan.aux else None
-        self.classifier = plan.head.main(self.taps, num_classes)
+        read = {**self.taps, "deep": Tap(channels, 8)}
+        self.classifier = plan.head.main(read, num_classes)
 
     @staticmethod
     def describe(values: Mapping[str, Value]) -> str:
@@ -143,15 +157,17 @@ class VggDeeplab(SegmentationNetwork):
         return VggPlan.read(values).describe()
 
     def encode(self, images: Tensor) -> Features:
-        """Turn normalised images (N, 3, H, W) into features of stages 3, 5 and fc7."""
-        low = self.features[: self.low_end](images)
-        mid = self.features[self.low_end : self.mid_end](low)
-        return Features(low=low, mid=mid, deep=self.features[self.mid_end :](mid))
+        """Turn normalised images (N, 3, H, W) into features of three stages."""
+        first, second, third = self.ends
+        low = self.features[:first](images)
+        mid = self.features[first:second](low)
+        return Features(low=low, mid=mid, deep=self.features[second:third](mid))
 
     def decode(self, features: Features) -> Output:
         """Return logits at stride 8, or at stride 4 where low features are fused."""
         aux = None if self.aux_classifier is None else self.aux_classifier(features.mid)
-        return Output(self.classifier(features.deep, features.low), features, aux)
+        context = self.features[self.ends[-1] :](features.deep)
+        return Output(self.classifier(context, features.low), features, aux)
 
     def head_modules(self) -> list[nn.Module]:
         """Return the auxiliary head, if any, and the main one."""
