@@ -37,6 +37,7 @@ class AsppSum(nn.Module):
             nn.init.normal_(branch.weight, std=0.01)
         self.conv2d_list = nn.ModuleList(branches)
         self.conv2d_list[self.used :].requires_grad_(False)
+        self.rates = rates
 
     def forward(self, deep: Tensor, low: Tensor | None = None) -> Tensor:
         """Map (N, inputs, h, w) to logits (N, num_classes, h, w); ``low`` is not looked at."""

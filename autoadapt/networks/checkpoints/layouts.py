@@ -121,9 +121,9 @@ def has_one_head(tensors: Tensors, number: int) -> bool:
 
 
 def has_equal_heads(tensors: Tensors) -> bool:
-    """Whether both heads read the same features."""
+    """Whether both heads read the same features; two projects mean different things by it."""
     first, second = head_inputs(tensors)
-    return first == second > 0
+    return has(*TRUNK)(tensors) and first == second > 0
 
 
 def has_two_levels(tensors: Tensors) -> bool:
@@ -193,14 +193,14 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout(
         "DeepLabV2, two heads on the same features, of which the first predicts",
         ("ccm",),
-        lambda tensors: has(*TRUNK)(tensors) and has_equal_heads(tensors),
+        has_equal_heads,
         rules=((r"layer5\.", "layer6."),),
         dropped=((r"layer6\.", "a head that CCM never trains"),),
     ),
     Layout(
         "DeepLabV2, two heads on the same features, which predict by their sum",
         ("clan",),
-        lambda tensors: has(*TRUNK)(tensors) and has_equal_heads(tensors),
+        has_equal_heads,
         rules=((r"layer5\.", "layer6."),),
         merged=True,
     ),
@@ -219,9 +219,7 @@ LAYOUTS: tuple[Layout, ...] = (
         "DAST's DeepLabV2 on VGG-16: features in four parts",
         ("dast",),
         has("layer1.0.weight", "layer4.2.weight", "classifier.conv2d_list.0.weight"),
-        rules=tuple(
-            rule for number, first in PARTS for rule in split_vgg(number, first, last=16)
-        ),
+        rules=tuple(rule for number, first in PARTS for rule in split_vgg(number, first, last=16)),
     ),
     Layout(
         "VGG-16 for ImageNet",
