@@ -74,6 +74,8 @@ class Layout:
         dropped: Regular expressions of names that are left out, before renaming, and why.
         merged: Whether tensors that get the same name are added: two heads whose logits a
             project adds are one head, as both are linear in the same features.
+        backbone: Whether it is of a classifier of images, whose layers are an encoder here.
+        backbone: Whether the weights are of a classifier, for encoders alone.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Layout:
     rules: tuple[tuple[str, str], ...] = ()
     dropped: tuple[tuple[str, str], ...] = ()
     merged: bool = False
+    backbone: bool = False
 
     def translate(self, tensors: Tensors) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Return tensors by the names of this package, and why the others were left out."""
@@ -139,8 +142,6 @@ def has(*names: str) -> Callable[[Tensors], bool]:
 
 STAGE = r"layer[1-4]\."
 TRUNK = ("conv1.weight", "layer1.0.conv1.weight")
-WITHOUT_POOLING = tuple((rf"features\.{old}\.", f"features.{old - 1}.") for old in (24, 26, 28))
-"""The fourth pooling, number 23 of torchvision's VGG-16, is left out in DeepLabV2."""
 PARTS = ((1, 0), (2, 16), (3, 21), (4, 29))
 """DAST cuts VGG-16 into four parts; the second number is where each begins."""
 IMAGENET_CLASSES = "classes of ImageNet"
@@ -161,12 +162,14 @@ LAYOUTS: tuple[Layout, ...] = (
         has("Scale.conv1.weight", "Scale.layer1.0.conv1.weight"),
         rules=((r"Scale\.", ""),),
         dropped=((r"Scale\.layer5\.", "head of the initialisation file, of other classes"),),
+        backbone=True,
     ),
     Layout(
         "torchvision's ResNet",
         ("torchvision",),
         has(*TRUNK, "fc.weight"),
         dropped=((r"fc\.", IMAGENET_CLASSES),),
+        backbone=True,
     ),
     Layout(
         "DAST's ResNet-101: last block and a new shortcut apart",
@@ -225,8 +228,15 @@ LAYOUTS: tuple[Layout, ...] = (
         "VGG-16 for ImageNet",
         ("torchvision", "vgg_caffe"),
         lambda tensors: "features.28.weight" in tensors and "features.1.weight" not in tensors,
-        rules=WITHOUT_POOLING,
         dropped=((r"classifier\.", IMAGENET_CLASSES),),
+        backbone=True,
+    ),
+    Layout(
+        "VGG-16 with batch normalisation for ImageNet",
+        ("torchvision",),
+        has("features.40.weight", "features.41.running_mean"),
+        dropped=((r"classifier\.", IMAGENET_CLASSES),),
+        backbone=True,
     ),
     Layout(
         "Mix Transformer for ImageNet",
@@ -234,6 +244,7 @@ LAYOUTS: tuple[Layout, ...] = (
         has("patch_embed1.proj.weight", "block1.0.attn.q.weight"),
         rules=((r"", "backbone."),),
         dropped=((r"head\.", IMAGENET_CLASSES),),
+        backbone=True,
     ),
     Layout(
         "SegFormer or DAFormer network",
@@ -254,7 +265,7 @@ LAYOUTS: tuple[Layout, ...] = (
         rules=((r"ema_model\.", ""),),
         dropped=((r"model\.|imnet_model\.", OTHER_COPY),),
     ),
-    Layout("residual trunk without a head", (), has(*TRUNK)),
+    Layout("residual trunk without a head", (), has(*TRUNK), backbone=True),
 )
 """From the most to the least particular."""
 

@@ -6,7 +6,7 @@ number of classes is an error unless dropping the head is asked for.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +41,9 @@ AUXILIARY = "layer5."
 HEADS = (AUXILIARY, "layer6.", "classifier.", "decode_head.")
 """Where heads stand in the names of this package."""
 
+DILATED = ("features.29.", "features.31.")
+"""fc6 and fc7 of DeepLabV2 on VGG-16."""
+
 UNTRAINED, TOLERANCE = 0.01, 0.005
 """Standard deviation that heads of the family start with; that of a branch nobody trained."""
 
@@ -53,6 +56,8 @@ class Source:
         projects: Who may have written the file.
         skipped: What of the file has no name here, and why.
         num_classes: Of the head in it; None without one.
+        backbone: Whether it is of a classifier of images: parts of a network beside the encoder
+            start anew.
         rates: Dilation rates of the branches of its heads, in the order of their names.
         computed: Which rates its writers may have computed with, the first ones or all.
     """
@@ -67,6 +72,7 @@ class Source:
     rates: tuple[int, ...] = FOUR_RATES
     computed: frozenset[tuple[int, ...]] = frozenset({FOUR_RATES})
     stride_in: str | None = None
+    backbone: bool = False
 
 
 def foreign(weights: Weights, project: str | None = None) -> Source:
@@ -89,6 +95,7 @@ def foreign(weights: Weights, project: str | None = None) -> Source:
         "imagenet" if normalisation == "imagenet" else "caffe_bgr" if normalisation else None,
         computed=frozenset(rates) or frozenset({FOUR_RATES}),
         stride_in=str(origin.agreed("stride_in") or "") or None,
+        backbone=origin.layout.backbone,
     )
 
 
@@ -136,8 +143,12 @@ class Loading:
     problems: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.given = dict(self.source.tensors)
         self.new = dict(self.network.state_dict())
+        self.given = dict(self.source.tensors)
+        if self.source.backbone:
+            self.given = as_encoder(self.given, self.new)
+        self.source = replace(self.source, tensors=dict(self.given))
+        self.parts = {part_of(name) for name in self.given}
         self.skipped |= self.source.skipped
         heads = {id(module): module for module in self.network.head_modules()}
         self.heads = {
@@ -242,6 +253,8 @@ class Loading:
             self.keep_initial([name], "an identity in the file, written as a projection")
         elif name.endswith(counter):
             self.keep_initial([name], "a counter that files of old versions of PyTorch lack")
+        elif self.source.backbone and part_of(name) not in self.parts:
+            self.keep_initial([name], "the file is of a classifier, which has no such part")
         elif self.fit == "slice":
             self.take_unlike(name, own)
         else:
@@ -341,6 +354,37 @@ class Loading:
             self.skipped,
             tuple(notes(self.network, self.source)),
         )
+
+
+def part_of(name: str) -> str:
+    """Return the part of a network that stands or falls as one: its module on the highest level.
+
+    In the DeepLabV2 of VGG-16, ``features`` holds fc6 and fc7 too, unlike that of a classifier.
+    """
+    if name.startswith(DILATED):
+        return "dilated convolutions"
+    return name.partition(".")[0]
+
+
+def as_encoder(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a classifier by the names that they have inside a network.
+
+    An encoder may be one of its modules (``encoder.layer1…``), and DeepLabV2 leaves out the
+    fourth pooling of VGG-16, so that later layers move up by one.
+    """
+    if "features.28.weight" in given and "features.27.weight" in own:
+        return {moved_up(name): tensor for name, tensor in given.items()}
+    for mark in ("layer1.0.conv1.weight", "features.0.weight"):
+        inside = [name.removesuffix(mark) for name in own if name.endswith(f".{mark}")]
+        if mark in given and mark not in own and len(inside) == 1:
+            return {f"{inside[0]}{name}": tensor for name, tensor in given.items()}
+    return dict(given)
+
+
+def moved_up(name: str) -> str:
+    """Return the name of a layer of VGG-16 without its fourth pooling, number 23."""
+    _, number, part = name.split(".")
+    return f"features.{int(number) - (int(number) > 23)}.{part}"
 
 
 def notes(network: SegmentationNetwork, source: Source) -> Iterator[str]:

@@ -130,7 +130,9 @@ def test_two_branches_are_the_four_with_two_set_to_zero(official: Any) -> None:
 
 def test_rates_that_the_project_does_not_compute_are_refused(official: Any) -> None:
     state = official.filled(official.two_level(CLASSES, BASE))
-    with pytest.raises(CheckpointError, match=r"\[6, 12\], that of the file with \[6, 12, 18, 24\]"):
+    with pytest.raises(
+        CheckpointError, match=r"\[6, 12\], that of the file with \[6, 12, 18, 24\]"
+    ):
         loaded(state, "advent", rates=(6, 12))
     with pytest.raises(CheckpointError, match=r"with the dilation rates \[3, 6, 9, 12\]"):
         loaded(state, rates=(3, 6, 9, 12))
