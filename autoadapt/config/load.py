@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from autoadapt.config.published_weights import PUBLISHED
 from autoadapt.config.settings import (
     COMMON_KEYS,
     DatasetSettings,
@@ -20,7 +21,7 @@ from autoadapt.config.settings import (
 )
 from autoadapt.errors import ConfigError, SpaceError
 from autoadapt.files import shipped
-from autoadapt.plugins import find
+from autoadapt.plugins import find, suggestion
 from autoadapt.space import named
 
 COSTS = ("macs", "params", "activations")
@@ -329,6 +330,7 @@ def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
     """Yield what is wrong only when several keys are read together."""
     yield from data_contradictions(settings.data)
     yield from network_mistakes(settings)
+    yield from weights_contradictions(settings)
     for cost, (low, high) in settings.search.limits.items():
         if cost not in COSTS:
             known = ", ".join(COSTS)
@@ -380,6 +382,24 @@ def data_contradictions(data: DataSettings) -> Iterator[Mistake]:
     for name in {"source", "target"} & data.further_sources.keys():
         keys = ("data", "further_sources", name)
         yield keys, f"{'.'.join(keys)}: a further source needs a name of its own"
+
+
+def weights_contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
+    """Yield what is wrong with the weights that networks start from."""
+    parts = {"search": settings.search.weights}
+    if settings.adapt is not None:
+        parts["adapt"] = settings.adapt.weights
+    for part, weights in parts.items():
+        keys = (part, "weights")
+        if weights is None:
+            continue
+        if (weights.file is None) == (weights.name is None):
+            yield keys, f"{part}.weights: expected either 'file' or 'name'"
+        if weights.name is not None and weights.name not in PUBLISHED:
+            hint = suggestion(weights.name, list(PUBLISHED))
+            known = ", ".join(PUBLISHED)
+            text = f"no published weights named {weights.name!r}{hint}; known: {known}"
+            yield (*keys, "name"), f"{part}.weights.name: {text}"
 
 
 def place(path: Path, tree: yaml.Node, keys: Keys, changes: Sequence[str]) -> str:

@@ -378,6 +378,29 @@ class ExecutorSettings(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightsSettings(Strict):
+    """The weights that networks start from; either ``file`` or ``name``.
+
+    Attributes:
+        file: Weights of another project, or a model of autoadapt; ``${NAME}`` is replaced from
+            the environment.
+        name: A published file by its name here (``autoadapt weights list``).
+        project: Who wrote the file, where its keys leave that open.
+        head: ``drop`` starts with a fresh head; a head of other classes is an error otherwise.
+        fit: ``exact`` wants the network of the file; ``slice`` cuts the weights of a larger
+            network to the size of each candidate: leading channels, first blocks.
+        download: Whether a published file may be downloaded to the cache.
+    """
+
+    file: str | None = None
+    name: str | None = None
+    project: str | None = None
+    head: Literal["keep", "drop"] = "keep"
+    fit: Literal["exact", "slice"] = "exact"
+    download: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchSettings(Strict):
     """The search itself.
 
@@ -388,6 +411,7 @@ class SearchSettings(Strict):
             need not be of the space, and its limits do not apply to them.
         limits: Smallest and largest cost of an architecture, by cost name; narrows the limits
             of the space.
+        weights: What every candidate starts from; absent: random weights.
         strategy: What proposes architectures.
         method: The adaptation method that trains every candidate.
         training: The budget of a candidate.
@@ -400,6 +424,7 @@ class SearchSettings(Strict):
     training: TrainingSettings
     include: tuple[str, ...] = ()
     limits: dict[str, tuple[NotNegative, Above0]] = field(default_factory=dict)
+    weights: WeightsSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -410,6 +435,7 @@ class AdaptSettings(Strict):
         source_only: Also train the winner on source images alone.
         hand_crafted: Also train the space's reference architecture with the same method.
         networks: Named networks (or files of one) that are trained the same way.
+        weights: What all of them start from; absent: random weights.
         seeds: Each is trained once per seed; results are reported as mean and spread.
     """
 
@@ -418,6 +444,7 @@ class AdaptSettings(Strict):
     source_only: bool = True
     hand_crafted: bool = True
     networks: tuple[str, ...] = ()
+    weights: WeightsSettings | None = None
     seeds: tuple[int, ...] = (0,)
 
 

@@ -21,7 +21,7 @@ from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
 from autoadapt.space.named import labelled
 from autoadapt.training.fit import Progress
-from autoadapt.training.model import load_model
+from autoadapt.training.model import MODEL, find_model, load_model
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,10 @@ def adapt_fully(
     Raises:
         RunError: The folder holds the same contender trained in another way.
     """
-    model = folder / "model.pt"
     with waiting_lock(folder / "lock"):
         check_same_training(contender, adapt, folder)
-        if model.exists():
+        model = find_model(folder)
+        if model is not None:
             return model
         if settings.threads:
             torch.set_num_threads(settings.threads)
@@ -125,13 +125,14 @@ def adapt_fully(
             adapt.training,
             domains_of(settings.data),
             settings.data,
+            weights=adapt.weights,
             seed=derive(settings.seed, "adapt", seed),
             device=pick_device(settings),
             folder=folder,
             on_progress=told,
         )
         (folder / "checkpoint.pt").unlink(missing_ok=True)
-    return model
+    return folder / MODEL
 
 
 def check_same_training(contender: Contender, adapt: AdaptSettings, folder: Path) -> None:
@@ -142,6 +143,8 @@ def check_same_training(contender: Contender, adapt: AdaptSettings, folder: Path
     """
     path = folder / "training.json"
     plain = to_plain({"method": contender.method, "training": adapt.training})
+    if adapt.weights is not None:
+        plain["weights"] = to_plain(adapt.weights) | {"download": None}  # changes no weights
     now = json.loads(json.dumps({"id": contender.architecture.id, **plain}))
     if not path.exists():
         write_json(path, now)

@@ -36,6 +36,7 @@ def run_search(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Pa
         AutoAdaptError: Something the user can mend; what was finished before is kept.
     """
     with owned_experiment(path, settings, watcher) as experiment:
+        experiment.check_weights()
         winner = experiment.search()
         if settings.adapt is not None:
             reference = experiment.controller.space.reference
@@ -79,6 +80,7 @@ def run_adapt(
     reference = load(settings.search.space).reference
     roles = roles_of_networks(networks, reference)
     with owned_experiment(path, settings, watcher) as experiment:
+        experiment.check_weights()
         if not roles:
             roles = roles_after_search(experiment.winner().architecture, reference, adapt)
         experiment.adapt(roles, adapt)

@@ -20,7 +20,7 @@ from autoadapt.experiment.trial import domains_of, pick_device, scored_images
 from autoadapt.files import write_json
 from autoadapt.networks.build import describe
 from autoadapt.records import Record, finished
-from autoadapt.training.model import load_model
+from autoadapt.training.model import find_model, load_model
 
 
 def write_search_report(experiment: Experiment) -> Path:
@@ -130,11 +130,7 @@ def samples(experiment: Experiment, table: ClassTable) -> list[Sample]:
     settings, root = experiment.settings, experiment.folder.path / "adapted"
     wanted = settings.evaluation.samples
     folders = sorted(root.iterdir(), key=contender_order) if root.is_dir() else []
-    models = {
-        folder.name: path
-        for folder in folders
-        if (path := next(iter(sorted(folder.glob("seed-*/model.pt"))), None)) is not None
-    }
+    models = {folder.name: path for folder in folders if (path := first_model(folder)) is not None}
     if not models or not wanted:
         return []
     labelled = experiment.labelled_target if settings.data.evaluation else None
@@ -151,6 +147,12 @@ def samples(experiment: Experiment, table: ClassTable) -> list[Sample]:
         Sample(label=images.ids[index], pictures=pictures)
         for index, pictures in zip(indices, shown, strict=True)
     ]
+
+
+def first_model(folder: Path) -> Path | None:
+    """Return the model of the first seed of a contender that is fully trained."""
+    models = (find_model(seed) for seed in sorted(folder.glob("seed-*")))
+    return next((model for model in models if model is not None), None)
 
 
 def add_pictures(
@@ -204,7 +206,7 @@ def true_miou(experiment: Experiment, record: Record) -> float:
     path = trial / "evaluation.json"
     if path.exists():
         return Evaluation.from_json(json.loads(path.read_text())).miou
-    model = load_model(trial / "model.pt", pick_device(experiment.settings))
+    model = load_model(trial, pick_device(experiment.settings))
     found = evaluate(model, experiment.labelled_target, experiment.settings.evaluation.batch_size)
     write_json(path, found.to_json())
     return found.miou

@@ -20,10 +20,27 @@ from autoadapt.files import JsonLines, sweep, write_json, write_text
 from autoadapt.records import Record
 from autoadapt.space.architecture import Architecture
 
-PLACES = {"executor", "device", "threads", "data.cache"}
+PLACES = {
+    "executor",
+    "device",
+    "threads",
+    "data.cache",
+    "search.weights.download",
+    "adapt.weights.download",
+}
 """Settings that say where a run happens, not what it is; they may change when it is resumed."""
 
-PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pillow", "ray", "fvcore", "numba")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "pillow",
+    "ray",
+    "fvcore",
+    "numba",
+    "safetensors",
+)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from autoadapt.experiment.executors import execute
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import domains_of, region_maps
 from autoadapt.experiment.watching import Watcher
+from autoadapt.experiment.weights import check_starts
 from autoadapt.files import write_text
 from autoadapt.networks.build import describe
 from autoadapt.records import Record
@@ -70,6 +71,15 @@ class Experiment:
         self.watcher.stage("decoding images (first time only)")
         domains_of(self.settings.data)
         check_evaluation(self.settings.data)
+
+    def check_weights(self) -> None:
+        """Find the weights that training starts from, download them where allowed, try them.
+
+        Raises:
+            CheckpointError: They are not there, or do not fit the reference of the space.
+        """
+        for line in check_starts(self.settings, len(domains_of(self.settings.data).classes)):
+            self.watcher.stage(line)
 
     def search(self) -> Record:
         """Run all trials and return the winner.

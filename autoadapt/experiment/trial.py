@@ -27,6 +27,7 @@ from autoadapt.config.settings import (
     Normalisation,
     PluginSettings,
     TrainingSettings,
+    WeightsSettings,
 )
 from autoadapt.data.batching import chunks
 from autoadapt.data.cache import cache_folder
@@ -42,6 +43,7 @@ from autoadapt.data.training import TrainingData
 from autoadapt.data.transforms import normalise
 from autoadapt.data.views import joined
 from autoadapt.errors import AutoAdaptError, ExecutorError, TrainingDivergedError
+from autoadapt.experiment.weights import start_of
 from autoadapt.files import sweep, waiting_lock, write_json, write_text
 from autoadapt.interrupts import heeding
 from autoadapt.networks.build import build
@@ -53,7 +55,7 @@ from autoadapt.scores.base import Score, Statistics
 from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.fit import Fitted, Progress, fit
-from autoadapt.training.model import card_of, save_model
+from autoadapt.training.model import MODEL, card_of, save_model
 from autoadapt.uda.base import Method
 
 OnProgress = Callable[[int, Progress], None]
@@ -267,6 +269,7 @@ def evaluate_candidate(
         settings.search.training,
         domains,
         settings.data,
+        weights=settings.search.weights,
         seed=seed,
         device=device,
         folder=task.folder,
@@ -291,15 +294,22 @@ def train(
     domains: Domains,
     data: DataSettings,
     *,
+    weights: WeightsSettings | None = None,
     seed: int,
     device: torch.device,
     folder: Path,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Fitted:
-    """Build a network, train it, and leave ``model.pt`` in the folder; resumes what was begun."""
+    """Build a network, train it, and leave the model in the folder; resumes what was begun.
+
+    What became of the weights it starts from, if any, is written to ``weights.json``.
+    """
     network = build(architecture, len(domains.classes), seed=derive(seed, "network"))
     trainer: Method = make("uda", method)
     folder.mkdir(parents=True, exist_ok=True)
+    start = None if weights is None else start_of(weights, data)
+    if start is not None:
+        write_json(folder / "weights.json", start.load_into(network).to_json())
     fitted = fit(
         trainer,
         network,
@@ -308,10 +318,11 @@ def train(
         seed=seed,
         device=device,
         folder=folder,
+        start={} if start is None else start.identity,
         on_progress=on_progress,
     )
     card = card_of(architecture, data, domains.classes, method)
-    save_model(folder / "model.pt", fitted, card)
+    save_model(folder / MODEL, fitted, card)
     return fitted
 
 

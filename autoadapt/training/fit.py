@@ -77,6 +77,7 @@ def fit(
     seed: int,
     device: torch.device,
     folder: Path | None = None,
+    start: Mapping[str, Any] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Fitted:
     """Train a network with a method, or continue where the checkpoint in ``folder`` stands.
@@ -90,6 +91,7 @@ def fit(
         device: Where to train; the network is moved there.
         folder: Of ``checkpoint.pt``, ``steps.jsonl`` and what the method stores; without
             one nothing is left behind.
+        start: What identifies the weights that the network has, if they are not of the seed.
         on_progress: Called every few steps; may raise to stop the training.
 
     Raises:
@@ -103,6 +105,7 @@ def fit(
             loop.log = StepLog(folder / "steps.jsonl")
             loop.checkpoint = folder / "checkpoint.pt"
         loop.on_progress = on_progress
+        loop.start = dict(start or {})
         loop.restore()
         for stretch in loop.stretches:
             loop.run(stretch)
@@ -154,6 +157,7 @@ class Loop:
     log: StepLog | None = None
     checkpoint: Path | None = None
     on_progress: Callable[[Progress], None] | None = None
+    start: dict[str, Any] = field(default_factory=dict)
     step: int = 0
     begun: int = -1
     losses: dict[str, float] = field(default_factory=dict)
@@ -321,7 +325,8 @@ class Loop:
         del training["checkpoint_every"]  # changes nothing that is computed
         method = type(self.method).__name__
         own = {"method": method, "classes": self.data.num_classes, "seed": self.seed}
-        return own | {f"training.{k}": v for k, v in training.items()} | options
+        started = {f"weights.{key}": value for key, value in self.start.items()}
+        return own | {f"training.{k}": v for k, v in training.items()} | started | options
 
     def save(self) -> None:
         """Write everything that decides the steps to come."""

@@ -107,8 +107,9 @@ def test_a_run_that_another_process_owns(
     ("content", "words"),
     [
         (None, "no checkpoint at"),
-        (b"", "cannot be read as a checkpoint"),
-        (b"<html>not found</html>", "cannot be read as a checkpoint"),
+        (b"", "is empty"),
+        (b"<html>not found</html>", "is a web page, not weights"),
+        (b"PK\x03\x04 cut off", "cannot be read as a checkpoint"),
     ],
 )
 def test_checkpoints_that_are_none(
@@ -125,6 +126,8 @@ def test_a_checkpoint_of_something_else(tmp_path: Path, capsys: pytest.CaptureFi
     torch.save({"conv1.weight": torch.zeros(2, 3)}, path)
     said = complaint(capsys, "predict", path, tmp_path, "--out", tmp_path / "out")
     assert "is not a model of autoadapt" in said
+    said = complaint(capsys, "predict", tmp_path, tmp_path, "--out", tmp_path / "out")
+    assert "no checkpoint at" in said
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

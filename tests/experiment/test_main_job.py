@@ -88,7 +88,7 @@ def test_where_a_run_happens_may_change(finished_run: Path, small_config: Path) 
 def test_evaluate_agrees_with_the_report(
     finished_run: Path, small_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = finished_run / "adapted/winner-advent/seed-0/model.pt"
+    model = finished_run / "adapted/winner-advent/seed-0/model.safetensors"
     assert run("evaluate", model, "--data", small_config, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     beside = json.loads(model.with_name("evaluation.json").read_text())
@@ -101,7 +101,7 @@ def test_predict_writes_label_maps_and_overlays_of_the_pictures_own_size(
 ) -> None:
     picture = tmp_path / "my photo.jpg"
     Image.new("RGB", (70, 50), (90, 120, 60)).save(picture)
-    model = finished_run / "adapted/winner-advent/seed-0/model.pt"
+    model = finished_run / "adapted/winner-advent/seed-0/model.safetensors"
     assert run("predict", model, picture, "--out", tmp_path / "out") == 0
     with Image.open(tmp_path / "out/my photo.png") as labels:
         assert labels.size == (70, 50)
@@ -125,7 +125,7 @@ def test_correlate_reports_every_score_and_the_costs(
 
 def test_adapt_with_another_method_adds_to_the_report(copied_run: Path) -> None:
     assert run("adapt", copied_run, "--method", "min_ent") == 0
-    assert (copied_run / "adapted/winner-min_ent/seed-0/model.pt").exists()
+    assert (copied_run / "adapted/winner-min_ent/seed-0/model.safetensors").exists()
     assert "min-ent" in (copied_run / "report/index.html").read_text()
 
 

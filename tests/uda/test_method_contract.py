@@ -191,8 +191,8 @@ def test_a_saved_model_predicts_as_the_trained_one(
 ) -> None:
     fitted = train(new(name), network, toy_data)
     card = card_of(tiny_architecture, toy_data.settings, toy_data.source.classes, plugin(name))
-    save_model(tmp_path / "model.pt", fitted, card)
-    model = load_model(tmp_path / "model.pt", CPU)
+    save_model(tmp_path / "model.safetensors", fitted, card)
+    model = load_model(tmp_path / "model.safetensors", CPU)
     images = toy_data.draw(0).target.images
     with torch.inference_mode():
         wanted = fitted.predictor(images)

@@ -16,10 +16,10 @@ from typing import Literal
 
 from torch import Tensor
 
+from autoadapt.config.settings import Normalisation
 from autoadapt.errors import CheckpointError
 from autoadapt.plugins import suggestion
 
-Convention = Literal["imagenet", "caffe_bgr"]
 Tensors = Mapping[str, Tensor]
 
 FOUR_RATES = (6, 12, 18, 24)
@@ -36,7 +36,7 @@ class Project:
         stride_in: Which convolution of its bottlenecks carries the stride.
     """
 
-    normalisation: Convention
+    normalisation: Normalisation
     rates: tuple[int, ...] = ()
     stride_in: Literal["1x1", "3x3", ""] = ""
 

@@ -13,10 +13,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from autoadapt.config.settings import Normalisation
 from autoadapt.errors import CheckpointError
 from autoadapt.networks.blocks.heads import AsppSum
 from autoadapt.networks.checkpoints.exact import counter, listing
-from autoadapt.networks.checkpoints.layouts import FOUR_RATES, PROJECTS, Convention, recognise
+from autoadapt.networks.checkpoints.layouts import FOUR_RATES, PROJECTS, recognise
 from autoadapt.networks.checkpoints.reading import Weights
 from autoadapt.networks.checkpoints.report import Report
 from autoadapt.networks.checkpoints.slicing import (
@@ -68,7 +69,7 @@ class Source:
     projects: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     num_classes: int | None = None
-    normalisation: Convention | None = None
+    normalisation: Normalisation | None = None
     rates: tuple[int, ...] = FOUR_RATES
     computed: frozenset[tuple[int, ...]] = frozenset({FOUR_RATES})
     stride_in: str | None = None
@@ -390,7 +391,7 @@ def moved_up(name: str) -> str:
 def notes(network: SegmentationNetwork, source: Source) -> Iterator[str]:
     """Yield what the settings should say with these weights."""
     if source.normalisation is not None:
-        yield f"these weights expect data.normalisation: {source.normalisation}"
+        yield convention_note(source.normalisation)
     elif source.projects:
         told = (f"{name}: {PROJECTS[name].normalisation}" for name in source.projects)
         yield (
@@ -404,6 +405,11 @@ def notes(network: SegmentationNetwork, source: Source) -> Iterator[str]:
         )
     if any(isinstance(m, AsppSum) and m.used == len(FOUR_RATES) for m in network.head_modules()):
         yield from untrained_branches(source)
+
+
+def convention_note(normalisation: str) -> str:
+    """Return what is said about the input convention of weights."""
+    return f"these weights expect data.normalisation: {normalisation}"
 
 
 def own_stride_in(network: nn.Module) -> str | None:

@@ -88,7 +88,7 @@ def refuse_other_formats(path: Path) -> None:
         CheckpointError: There is no file, or a web page, a pointer of Git LFS, or an old tar.
     """
     if not path.is_file():
-        raise CheckpointError(f"no file of weights at {path}")
+        raise CheckpointError(f"no checkpoint at {path}; expected a file of weights")
     with path.open("rb") as file:
         start = file.read(64).lstrip().lower()
     if not start:

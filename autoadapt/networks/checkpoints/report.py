@@ -44,6 +44,15 @@ class Report:
             "notes": list(self.notes),
         }
 
+    @property
+    def summary(self) -> str:
+        """What was loaded, in one line."""
+        counts = {"cut": self.sliced, "new": self.initial, "unused": self.skipped}
+        parts = [f"{len(found)} {what}" for what, found in counts.items() if found]
+        written = f", {'/'.join(self.projects)}" if self.projects else ""
+        loaded = ", ".join([f"{self.matched} weights", *parts])
+        return f"{self.file} ({self.layout}{written}): {loaded}"
+
     def text(self) -> str:
         """Return a few lines for a person."""
         written = f" ({' or '.join(self.projects)})" if self.projects else ""

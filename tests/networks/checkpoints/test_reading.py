@@ -99,7 +99,7 @@ def test_what_is_not_weights_is_named(content: bytes, message: str, tmp_path: Pa
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no file of weights at"):
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
         read_weights(tmp_path / "absent.pth")
 
 
