@@ -118,7 +118,7 @@ def test_full_adaptation_starts_from_weights_too(
     adapt: AdaptSettings = dataclasses.replace(
         settings.adapt, weights=WeightsSettings(file=str(model)), source_only=False
     )
-    (contender,) = contenders(reference, reference, adapt)
+    (contender,) = contenders({"winner": reference}, adapt)
     path = adapt_fully(contender, settings, adapt, tmp_path / "adapted", 0)
     assert json.loads((path.parent / "weights.json").read_text())["matched"] > 50
     with pytest.raises(RunError, match=r"weights: .* in the folder, None now"):

@@ -38,7 +38,7 @@ def test_objects_are_refused_and_no_code_runs(tmp_path: Path) -> None:
     torch.save({"step": Evil(tmp_path / "attacked")}, tmp_path / "evil.pt")
     (tmp_path / "plain.pt").write_bytes(pickle.dumps({"step": Evil(tmp_path / "attacked")}))
     for name in ("evil.pt", "plain.pt"):
-        with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+        with pytest.raises(CheckpointError, match=r"only running its code|cannot be read as"):
             read_checkpoint(tmp_path / name)
     assert not (tmp_path / "attacked").exists()
 

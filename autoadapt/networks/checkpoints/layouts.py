@@ -12,7 +12,7 @@ Facts from the code of each project; addresses in ``docs/checkpoints.md``.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -281,7 +281,7 @@ class Origin:
     layout: Layout
     projects: tuple[str, ...]
 
-    def agreed(self, fact: str) -> object:
+    def agreed(self, fact: str) -> Any:
         """Return a field of ``Project`` if all candidates have the same value, else None."""
         values = {getattr(PROJECTS[name], fact) for name in self.projects}
         return values.pop() if len(values) == 1 else None

@@ -85,7 +85,7 @@ def foreign(weights: Weights, project: str | None = None) -> Source:
     origin = recognise(weights.tensors, str(weights.path), project)
     tensors, skipped = origin.layout.translate(weights.tensors)
     rates = {PROJECTS[name].rates for name in origin.projects} - {()}
-    normalisation = origin.agreed("normalisation")
+    normalisation: Normalisation | None = origin.agreed("normalisation")
     return Source(
         weights.path,
         tensors,
@@ -93,9 +93,9 @@ def foreign(weights: Weights, project: str | None = None) -> Source:
         origin.projects,
         skipped,
         next((len(tensors[name]) for name in CLASSIFIERS if name in tensors), None),
-        "imagenet" if normalisation == "imagenet" else "caffe_bgr" if normalisation else None,
+        normalisation,
         computed=frozenset(rates) or frozenset({FOUR_RATES}),
-        stride_in=str(origin.agreed("stride_in") or "") or None,
+        stride_in=origin.agreed("stride_in") or None,
         backbone=origin.layout.backbone,
     )
 
