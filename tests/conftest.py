@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.data.trees import Trees
+
 # Before torch is imported: tests run side by side, and small tensors gain nothing from threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -25,6 +27,12 @@ def folder_of(variable: str, what: str) -> Path:
 def packs() -> Path:
     """Folder with the data packs ``camvid`` and ``carla``."""
     return folder_of("AUTOADAPT_DATA", "the data packs")
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> Trees:
+    """Makers of miniature GTA5, SYNTHIA, Cityscapes, Foggy Cityscapes and CamVid trees."""
+    return Trees(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def own_classes(dataset: DatasetSettings) -> OwnClasses:
     Raises:
         DataError: Its class list is missing or wrong.
     """
-    own: OwnClasses = make_format(dataset).classes()
+    own: OwnClasses = make_format(dataset).own_classes()
     return own
 
 

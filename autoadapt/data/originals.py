@@ -143,7 +143,7 @@ def find_images(settings: DatasetSettings) -> Originals:
         ConfigError: The root cannot be used, or the settings keep no image.
     """
     reader: Format = make_format(settings)
-    return Originals(settings.kind, reader, chosen(reader.images(), settings))
+    return Originals(settings.kind, reader, chosen(reader.list_images(), settings))
 
 
 def find_labels(images: Originals, ids: LabelMap) -> OriginalLabels:
@@ -152,7 +152,7 @@ def find_labels(images: Originals, ids: LabelMap) -> OriginalLabels:
     Raises:
         DataError: Labels are missing.
     """
-    return OriginalLabels(images, images.format.labels(images.listing), ids)
+    return OriginalLabels(images, images.format.find_labels(images.listing), ids)
 
 
 def pixels_per_id(raw: NDArray[np.uint8]) -> NDArray[np.int64]:

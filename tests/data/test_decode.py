@@ -1,5 +1,3 @@
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,31 +14,11 @@ from autoadapt.data.decode import (
     read_red16,
 )
 from autoadapt.errors import DataError
+from tests.data.trees import write_png as png
 
 
 def noise(height: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def png(
-    path: Path, depth: int, kind: int, rows: list[bytes], width: int, row_filter: int = 0
-) -> Path:
-    """Write a PNG of any bit depth byte by byte, as the format's specification has it."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(name + body))
-        return struct.pack(">I", len(body)) + name + body + checksum
-
-    header = struct.pack(">IIBBBBB", width, len(rows), depth, kind, 0, 0, 0)
-    data = zlib.compress(b"".join(bytes([row_filter]) + row for row in rows))
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + (chunk(b"PLTE", bytes(range(48))) if kind == 3 else b"")
-        + chunk(b"IDAT", data)
-        + chunk(b"IEND", b"")
-    )
-    return path
 
 
 def test_an_image_of_the_working_size_is_returned_untouched(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def labels(make_folder: Callable[..., Path]) -> OriginalLabels:
     root = make_folder("data", ["train/a"], classes=NAMES)
     settings = DatasetSettings(kind="folder", options={"root": str(root)})
     found = find_images(settings)
-    return find_labels(found, label_map(found.format.classes(), NAMES, settings))
+    return find_labels(found, label_map(found.format.own_classes(), NAMES, settings))
 
 
 def write(labels: OriginalLabels, ids: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,12 +160,61 @@ def match(
     """
     paths, missing = look_up(folder, ids, endings, root=root, suffix=suffix)
     if missing:
-        text = (
-            f"{len(missing)} of {len(ids)} listed images have no file in {folder}, "
-            f"e.g. {missing[:3]}"
-        )
-        raise DataError(f"{text}{_per_folder(ids, missing)}{_hint(folder, missing[0], suffix)}")
+        report_missing(folder, ids, missing, suffix)
     return list(paths.values())
+
+
+def report_missing(
+    folder: Path, ids: Sequence[str], missing: Sequence[str], suffix: str = ""
+) -> NoReturn:
+    """Say how many names of a listing have no file in a folder, and what is there instead.
+
+    Raises:
+        DataError: Always.
+    """
+    raise DataError(
+        f"{len(missing)} of {len(ids)} listed images have no file in {folder}, e.g. "
+        f"{missing[:3]}{_per_folder(ids, missing)}{_hint(folder, missing[0], suffix)}"
+    )
+
+
+def flat(folder: Path, *, root: Path) -> dict[str, Path]:
+    """Return the images of a folder by name, sorted.
+
+    Raises:
+        DataError: There is none.
+    """
+    found = files_in(folder, IMAGE_ENDINGS)
+    if not found:
+        raise DataError(f"{folder} holds no image{_instead(folder)}")
+    return {name: inside(root, found[name]) for name in sorted(found)}
+
+
+def tree(folder: Path, *, root: Path, suffix: str) -> dict[str, Path]:
+    """Return the images of the folders in a folder as ``<folder>/<name>``, sorted.
+
+    Args:
+        folder: Holds one folder per city, or the like.
+        root: Folder of the data set, which no link may leave.
+        suffix: What follows the name of an image, before the ending.
+
+    Raises:
+        DataError: There is no such image.
+    """
+    found: dict[str, Path] = {}
+    for inner in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
+        for stem, path in sorted(files_in(inner, IMAGE_ENDINGS).items()):
+            if stem.endswith(suffix):
+                found[f"{inner.name}/{stem.removesuffix(suffix)}"] = inside(root, path)
+    if not found:
+        raise DataError(f"{folder} holds no <city>/<name>{suffix}.png{_instead(folder)}")
+    return found
+
+
+def _instead(folder: Path) -> str:
+    """Say what a folder holds instead of images."""
+    there = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return f"; it holds {there[:3]}, ..." if there else ": it is empty; is the archive unpacked?"
 
 
 def look_up(

@@ -59,7 +59,7 @@ class Format(ABC):
     own_sizes: ClassVar[bool] = False
 
     @abstractmethod
-    def images(self) -> Listing:
+    def list_images(self) -> Listing:
         """List the images. No label is listed, opened or derived.
 
         Raises:
@@ -68,7 +68,7 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def labels(self, images: Listing) -> tuple[str, ...]:
+    def find_labels(self, images: Listing) -> tuple[str, ...]:
         """Find where the label of each image comes from.
 
         Raises:
@@ -76,7 +76,7 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def classes(self) -> OwnClasses:
+    def own_classes(self) -> OwnClasses:
         """Return the classes as the data set itself numbers them.
 
         Raises:

@@ -50,7 +50,7 @@ class Folder(Files):
 
     split: str = "train"
 
-    def images(self) -> Listing:
+    def list_images(self) -> Listing:
         """List the images of the split and check that each is there."""
         root = self.folder
         needed_folder(root, "images", LAYOUT)
@@ -59,13 +59,13 @@ class Folder(Files):
         paths = match(root / "images", ids, IMAGE_ENDINGS, root=root)
         return Listing(str(root), tuple(ids), tuple(map(str, paths)))
 
-    def labels(self, images: Listing) -> tuple[str, ...]:
+    def find_labels(self, images: Listing) -> tuple[str, ...]:
         """Find ``labels/<folder>/<name>.png`` of each image."""
         root = self.folder
         folder = needed_folder(root, "labels", f"a source or an evaluation set needs it; {LAYOUT}")
         return tuple(map(str, match(folder, images.ids, (".png",), root=root)))
 
-    def classes(self) -> OwnClasses:
+    def own_classes(self) -> OwnClasses:
         """Read ``classes.json``."""
         return read_classes(self.folder)
 

@@ -32,17 +32,17 @@ class Procedural(Format):
     count: Positive = 100
     seed: int = 0
 
-    def images(self) -> Listing:
+    def list_images(self) -> Listing:
         """Name the images ``<style>/<seed>/<number>``; nothing is rendered yet."""
         ids = tuple(f"{self.style}/{self.seed}/{number:06d}" for number in range(self.count))
         # Style, seed and number are all there is to a rendered image.
         return Listing(f"the {self.style} scenes", ids, tuple(f"procedural:{i}" for i in ids))
 
-    def labels(self, images: Listing) -> tuple[str, ...]:
+    def find_labels(self, images: Listing) -> tuple[str, ...]:
         """Return the origins: a label is rendered with its image."""
         return images.origins
 
-    def classes(self) -> OwnClasses:
+    def own_classes(self) -> OwnClasses:
         """Return the classes of the renderer."""
         names = tuple(street.CLASSES)
         return OwnClasses.numbered(names, palette_for(names), where="the procedural renderer")

@@ -15,7 +15,7 @@ Make = Callable[..., Path]
 
 
 def listed(root: Path, split: str = "train") -> Listing:
-    return Folder(str(root), split).images()
+    return Folder(str(root), split).list_images()
 
 
 def files(listing: Listing) -> list[Path]:
@@ -27,7 +27,7 @@ def test_a_split_lists_its_images_in_its_own_order(make_folder: Make) -> None:
     found = listed(root)
     assert found.ids == ("train/b", "val/a", "train/c")
     assert [path.name for path in files(found)] == ["b.jpg", "a.jpg", "c.jpg"]
-    assert [Path(label).name for label in Folder(str(root)).labels(found)] == [
+    assert [Path(label).name for label in Folder(str(root)).find_labels(found)] == [
         "b.png",
         "a.png",
         "c.png",
@@ -124,7 +124,7 @@ def test_missing_labels_matter_only_where_labels_are_needed(make_folder: Make) -
     (root / "labels" / "train" / "b.png").unlink()
     found = listed(root)
     with pytest.raises(DataError, match=r"1 of 2 listed images have no file in .*labels"):
-        Folder(str(root)).labels(found)
+        Folder(str(root)).find_labels(found)
 
 
 def test_a_data_set_without_labels_can_still_be_a_target(make_folder: Make, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_data_set_without_labels_can_still_be_a_target(make_folder: Make, tmp_
     (root / "labels").rename(tmp_path / "elsewhere")
     found = listed(root)
     with pytest.raises(DataError, match="no folder 'labels'"):
-        Folder(str(root)).labels(found)
+        Folder(str(root)).find_labels(found)
 
 
 @pytest.mark.parametrize(
