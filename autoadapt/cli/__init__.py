@@ -48,14 +48,26 @@ def search(
         Path | None, typer.Option(help="Run folder; an existing one is resumed.")
     ] = None,
     changes: Changes = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run and what it takes, then stop.")
+    ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time a few steps for the dry run.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the dry run as JSON.")] = False,
 ) -> None:
     """Search, adapt the winner, evaluate, report. The same command resumes."""
     from autoadapt.cli.progress import watching
     from autoadapt.config.load import load
     from autoadapt.experiment.jobs import run_search
 
+    if (measure or as_json) and not dry_run:
+        raise typer.BadParameter("--measure and --json belong to --dry-run")
     settings = load(config, changes or [])
     folder = run or Path("runs") / settings.name
+    if dry_run:
+        print_plan(settings, folder, measure=measure, as_json=as_json)
+        return
     with watching() as watcher:
         page = run_search(settings, folder, watcher)
     print_summary(folder, page)
@@ -237,6 +249,16 @@ def data_render(
 
     render_folder(out, style, count, seed, (height, width))
     print(f"{count} images with labels in {out}")
+
+
+def print_plan(settings: Any, folder: Path, *, measure: bool, as_json: bool) -> None:
+    """Print what a search would do and take."""
+    from autoadapt.experiment.commands import as_values
+    from autoadapt.experiment.dry_run import plan_of
+    from autoadapt.experiment.plan_text import plan_text
+
+    plan = plan_of(settings, folder, measure=measure)
+    print(json.dumps(as_values(plan), indent=2) if as_json else plan_text(plan))
 
 
 def print_summary(run: Path, page: Path) -> None:

@@ -147,12 +147,27 @@ def check_disjoint(
         )
         if origin in origins or digest in digests
     ]
+    refuse_shared(shared, len(evaluation), len(target), role)
+
+
+def refuse_shared(shared: Sequence[str], evaluated: int, trained: int, role: str) -> None:
+    """Refuse an evaluation that shares images with a data set; nothing happens without any.
+
+    Args:
+        shared: Names of the images that both have.
+        evaluated: Number of evaluation images.
+        trained: Number of images of the data set.
+        role: Its key below ``data``.
+
+    Raises:
+        DataError: There are some.
+    """
     if shared:
         used = "adapted to" if role == "target" else "trained on"
         raise DataError(
-            f"{len(shared)} of {len(evaluation)} evaluation images are among the {len(target)} "
-            f"{role} images that are {used}, e.g. {shared[:3]}; evaluate on another split, "
-            f"or cut one split into parts with data.{role}.part and data.evaluation.part"
+            f"{len(shared)} of {evaluated} evaluation images are among the {trained} {role} images "
+            f"that are {used}, e.g. {list(shared[:3])}; evaluate on another split, or cut one "
+            f"split into parts with data.{role}.part and data.evaluation.part"
         )
 
 

@@ -5,13 +5,20 @@ that has no labels.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 
 from autoadapt.config.load import make_format
 from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data.cache import cache_folder, open_rows
 from autoadapt.data.classes import ClassTable
-from autoadapt.data.images import LabelledImages, Skipped, UnlabelledImages, check_disjoint
+from autoadapt.data.images import (
+    LabelledImages,
+    Skipped,
+    UnlabelledImages,
+    check_disjoint,
+    refuse_shared,
+)
 from autoadapt.data.mapping import (
     LabelMap,
     OwnClasses,
@@ -152,6 +159,37 @@ def check_evaluation(settings: DataSettings) -> None:
     check_disjoint(open_source(settings).unlabelled(), evaluation, "source")
     for name, images in open_further_sources(settings).items():
         check_disjoint(images.unlabelled(), evaluation, f"further_sources.{name}")
+
+
+def count_images(settings: DataSettings) -> dict[str, int]:
+    """Return the number of images of each data set, by key below ``data``; nothing is decoded.
+
+    Labels of sources and of the evaluation are looked for, those of the target are not. An
+    evaluation on images from the same place as others is refused; copies are found only when
+    images are decoded.
+
+    Raises:
+        DataError: Images or labels are missing, or classes do not match.
+        ConfigError: A root cannot be used.
+    """
+    check_taught(settings)
+    found = {key: _found(dataset) for key, dataset in settings.datasets.items()}
+    for key, dataset in settings.datasets.items():
+        if key != "target":
+            find_labels(found[key], map_of(settings, dataset))
+    if "evaluation" in found:
+        _check_places(found)
+    return {key: len(images) for key, images in found.items()}
+
+
+def _check_places(found: Mapping[str, Originals]) -> None:
+    evaluation = found["evaluation"].listing
+    for key, images in found.items():
+        if key != "evaluation":
+            places = set(images.listing.origins)
+            pairs = zip(evaluation.ids, evaluation.origins, strict=True)
+            shared = [name for name, origin in pairs if origin in places]
+            refuse_shared(shared, len(evaluation), len(images), key)
 
 
 def _found(dataset: DatasetSettings) -> Originals:

@@ -92,14 +92,14 @@ class RunFolder:
             raise RunError(f"{path} is damaged: expected 'key: value' lines")
         return from_plain(raw)
 
-    def prepare(self, settings: ExperimentSettings) -> None:
-        """Make the folder ready for these settings, new or resumed; call it while owning it.
+    def check(self, settings: ExperimentSettings) -> None:
+        """Make sure that the folder is new, or a run with these settings; nothing is written.
 
         Raises:
-            RunError: The folder belongs to other settings; the differences are listed.
+            RunError: The folder belongs to other settings, whose differences are listed, or holds
+                something else.
         """
-        path = self.path / "config.yaml"
-        if path.is_file():
+        if (self.path / "config.yaml").is_file():
             before = to_plain(self.settings())
             changed = list(differences(before, to_plain(settings)))
             if changed:
@@ -108,7 +108,7 @@ class RunFolder:
                     f"{self.path} belongs to another config:\n  {shown}\n"
                     "choose another folder with --run, or use the config of the folder"
                 )
-        else:
+        elif self.path.exists():
             names = sorted(entry.name for entry in self.path.iterdir())
             # Hidden files are left by a crash in the middle of this, or by the file manager.
             strange = [name for name in names if name != "lock" and not name.startswith(".")]
@@ -117,6 +117,16 @@ class RunFolder:
                     f"{self.path} is neither empty nor a run folder (it holds {strange[0]!r}); "
                     "choose another folder with --run"
                 )
+
+    def prepare(self, settings: ExperimentSettings) -> None:
+        """Make the folder ready for these settings, new or resumed; call it while owning it.
+
+        Raises:
+            RunError: The folder belongs to other settings, or holds something else.
+        """
+        self.check(settings)
+        path = self.path / "config.yaml"
+        if not path.is_file():
             text = yaml.safe_dump(to_plain(settings), sort_keys=False)
             write_text(path, f"# resolved settings; written by autoadapt {__version__}\n{text}")
         if not (self.path / "environment.json").is_file():

@@ -1,0 +1,179 @@
+"""What a search would do and what it would take, without training or decoding anything.
+
+Whatever would stop the real run before its first trial stops this one with the same message:
+mistakes in the config, missing data, classes that do not fit, limits that nothing meets, a run
+folder of another config, a device or a cluster that is not there.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from autoadapt.config.settings import ExperimentSettings, Size, TrainingSettings
+from autoadapt.data.open import count_images
+from autoadapt.experiment import estimates
+from autoadapt.experiment.estimates import Machine
+from autoadapt.experiment.outlook import (
+    Costs,
+    Need,
+    Outlook,
+    domains_in_a_step,
+    images_seen,
+    training_size,
+)
+from autoadapt.experiment.run_folder import RunFolder
+from autoadapt.experiment.throughput import measured_throughput
+from autoadapt.experiment.trial import device_named
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that a dry run has to say.
+
+    Attributes:
+        images: Number of images per data set, by key below ``data``.
+        sizes: Height and width that they are resized to.
+        cache_bytes: Disk space of the decoded images.
+        architectures: Size of the space, limits not considered.
+        trials: All trials of the search, named networks included.
+        done: Those that are over in an existing run folder.
+        costs: The cheapest and the dearest sampled architecture, the reference, named networks.
+        images_per_trial: Images that one trial looks at while it trains, both domains.
+        scored: Images per domain that each trial is scored on.
+        contenders: What is trained fully after the search, and the seeds of each.
+        needs: This machine first, then known GPUs.
+        assumptions: What the estimates rest on.
+    """
+
+    name: str
+    images: Mapping[str, int]
+    sizes: Mapping[str, Size]
+    classes: int
+    cache_bytes: int
+    space: str
+    architectures: int
+    limits: Mapping[str, tuple[float, float]]
+    trials: int
+    done: int
+    named: tuple[str, ...]
+    costs: tuple[Costs, ...]
+    method: str
+    training: TrainingSettings
+    images_per_trial: int
+    scored: int
+    contenders: tuple[str, ...]
+    seeds: tuple[int, ...]
+    adapt_training: TrainingSettings | None
+    executor: str
+    parallel: int
+    needs: tuple[Need, ...]
+    assumptions: tuple[str, ...]
+
+
+def plan_of(settings: ExperimentSettings, folder: Path, *, measure: bool = False) -> Plan:
+    """Return what a search with these settings into this folder would do.
+
+    Args:
+        settings: Of the experiment.
+        folder: Run folder; need not exist.
+        measure: Whether a few training steps of the reference are timed on this device.
+
+    Raises:
+        AutoAdaptError: What would stop the real run before its first trial.
+    """
+    run = RunFolder(folder)
+    run.check(settings)
+    parallel = parallel_trials(settings)
+    device = device_named(settings.device)
+    images = count_images(settings.data)
+    outlook = Outlook(settings, images, parallel)
+    search, adapt = settings.search, settings.adapt
+    measured = None
+    if measure:
+        classes, reference = len(outlook.classes), outlook.reference
+        measured = measured_throughput(reference, classes, search.training, device)
+    return Plan(
+        name=settings.name,
+        images=images,
+        sizes={key: settings.data.size_of(key) for key in images},
+        classes=len(outlook.classes),
+        cache_bytes=outlook.cache_bytes,
+        space=outlook.space.name,
+        architectures=outlook.space.count(),
+        limits=outlook.limits,
+        trials=outlook.trials,
+        done=len(run.records()),
+        named=tuple(outlook.named),
+        costs=tuple(outlook.costs()),
+        method=search.method.name,
+        training=search.training,
+        images_per_trial=len(domains_in_a_step(search.method)) * images_seen(search.training),
+        scored=min(settings.scoring.images, images["target"]),
+        contenders=tuple(contender.name for contender in outlook.contenders),
+        seeds=adapt.seeds if adapt else (),
+        adapt_training=adapt.training if adapt else None,
+        executor=settings.executor.kind,
+        parallel=parallel,
+        needs=tuple(outlook.needs(this_machine(settings, device), measured)),
+        assumptions=tuple(assumptions(settings, measured is not None)),
+    )
+
+
+def parallel_trials(settings: ExperimentSettings) -> int:
+    """Return how many trials run at the same time, as far as this machine can tell.
+
+    Raises:
+        ExecutorError: This machine cannot run a trial.
+    """
+    executor = settings.executor
+    if executor.kind != "ray":
+        return 1
+    from autoadapt.experiment.executors import ray
+
+    ray.check_request(settings)
+    if executor.address is not None:
+        return executor.parallel or 1
+    own = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    return ray.trials_at_once(executor, [own])
+
+
+def this_machine(settings: ExperimentSettings, device: torch.device) -> Machine | None:
+    """Return this device as a data sheet would; nothing for a GPU that has none here."""
+    if device.type == "cpu":
+        cores = settings.threads or torch.get_num_threads()
+        peak = dict.fromkeys(("fp32", "bf16", "fp16"), cores * estimates.CPU_CORE_PEAK)
+        name = f"this machine, {cores} CPU core{'s' * (cores != 1)}"
+        return Machine(name, peak, None)
+    own = torch.cuda.get_device_properties(device)
+    known = (one for one in estimates.MACHINES if one.name.split()[0] in own.name.split())
+    found = next(known, None)
+    return found and replace(found, name=f"this machine, {own.name}", memory=own.total_memory)
+
+
+def assumptions(settings: ExperimentSettings, measured: bool) -> Iterator[str]:
+    """Yield what the estimates rest on, one sentence each."""
+    sizes = {training_size(settings.data, key): None for key in ("source", "target")}
+    where = " and ".join(f"{width}x{height}" for height, width in sizes)
+    yield (
+        f"time: 3 x multiply-adds x images at {where}; a backward pass costs two forward passes; "
+        "each domain goes through the network once per step"
+    )
+    if measured:
+        yield "this machine: throughput of timed training steps of the reference, scaled by size"
+    yield (
+        f"other devices: {estimates.UTILISATION:.0%} of the peak of the data sheet at "
+        f"{settings.search.training.precision}"
+    )
+    yield (
+        "not counted: extra networks and passes of the method, decoding, loading, reports; each "
+        "trial is taken to cost what the reference costs"
+    )
+    yield (
+        f"memory: weights, gradients, optimiser state; {estimates.KEPT:g} tensors per convolution "
+        f"kept for one domain; {estimates.MAPS} class maps per output; 1 GiB for the device"
+    )
+    if settings.executor.kind == "ray" and settings.executor.address is not None:
+        yield "trials at a time: the cluster is not asked, executor.parallel is taken (else 1)"
