@@ -10,6 +10,9 @@ from autoadapt.data.images import LabelledImages, UnlabelledImages
 from autoadapt.data.sampling import batch_indices
 from autoadapt.data.transforms import Transform
 
+FULL = 255
+"""What stands for 1 in stored weights and shares."""
+
 
 @dataclass(frozen=True)
 class Augment:
@@ -63,10 +66,16 @@ def source_batch(
         step: Number of the batch, from which the random choices derive.
         purpose: Name of the stream of batches; another purpose has other random choices.
     """
-    images, labels = transform.pairs(
-        dataset.images(indices), dataset.labels(indices), purpose, step
+    images, labels, maps = transform.with_maps(
+        (dataset.weights(indices), dataset.soft(indices)),
+        dataset.images(indices),
+        dataset.labels(indices),
+        purpose=purpose,
+        step=step,
     )
-    return SourceBatch(images, labels, tuple(dataset.ids[index] for index in indices))
+    weights, soft = (None if one is None else one.float() / FULL for one in maps)
+    ids = tuple(dataset.ids[index] for index in indices)
+    return SourceBatch(images, labels, ids, weights, soft)
 
 
 def target_batch(

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -288,9 +288,6 @@ def write_rows(
 ) -> Rows:
     """Write rows that come one after the other, such as pseudo-labels, and open them.
 
-    The file appears whole or not at all and replaces an older one; whoever has that one open
-    goes on reading the old rows.
-
     Args:
         path: The file.
         rows: uint8 arrays, or the reason why there is none.
@@ -300,16 +297,51 @@ def write_rows(
     Raises:
         RunError: The disk is full.
     """
+    with rows_writer(path, key=key, shape=shape) as add:
+        for row in rows:
+            add(row)
+    return reopen(path)
+
+
+@contextlib.contextmanager
+def rows_writer(
+    path: Path, *, key: str, shape: tuple[int, ...]
+) -> Iterator[Callable[[NDArray[np.uint8] | str], None]]:
+    """Write rows as they come; several files may be written side by side.
+
+    The file appears when all is done, whole or not at all, and replaces an older one; whoever has
+    that one open goes on reading the old rows.
+
+    Yields:
+        What takes the next row, or the reason why it could not be made.
+
+    Raises:
+        RunError: The disk is full.
+        ValueError: A row is not uint8 of ``shape``.
+    """
     with files.replacing(path) as file:
         file.write(bytes(_START))
-        digests, broken = _write_rows(file, rows, shape)
+        digests: list[str] = []
+        broken: dict[int, str] = {}
+        nothing = np.zeros(shape, np.uint8)
+
+        def add(one: NDArray[np.uint8] | str) -> None:
+            index = len(digests)
+            if isinstance(one, str):
+                broken[index] = one
+            row = nothing if isinstance(one, str) else np.ascontiguousarray(one)
+            if row.shape != shape or row.dtype != np.uint8:
+                raise ValueError(f"row {index} is {row.dtype} {row.shape}, not uint8 {shape}")
+            digests.append(_hash(row))
+            file.write(row.data)
+
+        yield add
         raw = Description(key, shape, tuple(digests), broken).to_bytes()
         file.write(raw)
         size = len(digests) * prod(shape)
         file.seek(0)
         # The header comes last: a file that has one is complete.
         file.write(_HEADER.pack(_MAGIC, size, len(raw), hashlib.sha256(raw).digest()))
-    return reopen(path)
 
 
 def _build(shard: Shard, on_rows: OnRows | None) -> Rows:
@@ -326,22 +358,6 @@ def _counted(
         if on_rows is not None:
             on_rows(number, shard.recipe.count)
         yield one
-
-
-def _write_rows(
-    file: IO[bytes], made: Iterable[NDArray[np.uint8] | str], shape: tuple[int, ...]
-) -> tuple[list[str], dict[int, str]]:
-    digests, broken = [], {}
-    nothing = np.zeros(shape, np.uint8)
-    for index, one in enumerate(made):
-        if isinstance(one, str):
-            broken[index] = one
-        row = nothing if isinstance(one, str) else np.ascontiguousarray(one)
-        if row.shape != shape or row.dtype != np.uint8:
-            raise ValueError(f"row {index} is {row.dtype} {row.shape}, not uint8 {shape}")
-        digests.append(_hash(row))
-        file.write(row.data)
-    return digests, broken
 
 
 def _hash(row: NDArray[np.uint8]) -> str:

@@ -70,12 +70,16 @@ class LabelledImages:
 
     Attributes:
         classes: Name of each class index.
+        weight_rows: How much each label counts, where a method made the labels: 255 is fully.
+        soft_rows: Shares of the classes (H, W, C), where a method made such: 255 is all.
     """
 
     classes: tuple[str, ...]
     rows: Rows = field(repr=False)
     positions: tuple[int, ...] = field(repr=False)
     pictures: UnlabelledImages
+    weight_rows: Rows | None = field(default=None, repr=False)
+    soft_rows: Rows | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check_lengths(self.pictures.ids, self.positions)
@@ -114,6 +118,18 @@ class LabelledImages:
             IndexError: An index is not in [0, len).
         """
         return self.rows.read(_positions(self.positions, indices))
+
+    def weights(self, indices: Sequence[int]) -> NDArray[np.uint8] | None:
+        """Return how much labels count, (n, H, W), or nothing where all count the same."""
+        if self.weight_rows is None:
+            return None
+        return self.weight_rows.read(_positions(self.positions, indices))
+
+    def soft(self, indices: Sequence[int]) -> NDArray[np.uint8] | None:
+        """Return the shares of the classes, (n, H, W, C), or nothing where labels are hard."""
+        if self.soft_rows is None:
+            return None
+        return self.soft_rows.read(_positions(self.positions, indices))
 
     def unlabelled(self) -> UnlabelledImages:
         """Return the same images without a way to their labels."""

@@ -52,7 +52,8 @@ class StepBatch:
 
     def _moved(self, move: Callable[[Tensor], Tensor]) -> Self:
         def labelled(batch: SourceBatch) -> SourceBatch:
-            return SourceBatch(move(batch.images), move(batch.labels), batch.ids)
+            maps = (None if m is None else move(m) for m in (batch.weights, batch.soft))
+            return SourceBatch(move(batch.images), move(batch.labels), batch.ids, *maps)
 
         return type(self)(
             labelled(self.source),

@@ -1,7 +1,7 @@
 """From decoded images to network input: crop, mirror, change colours, normalise."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -94,6 +94,8 @@ class Transform:
     Attributes:
         settings: Crop, scales, mirroring, colours and normalisation count.
         seed: Seed of the training.
+        centres: (N, 2) row and column of a pixel of each image of one batch that the middle of
+            its crop should show, chosen by somebody who looks for something; -1 for none.
 
     Raises:
         ConfigError: The crop is larger than the images, or scales come without a crop.
@@ -101,6 +103,7 @@ class Transform:
 
     settings: DataSettings
     seed: int
+    centres: NDArray[np.int64] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for text in self.settings.misfits():
@@ -136,10 +139,32 @@ class Transform:
         Returns:
             (N, 3, h, w) float32 and (N, h, w) int64.
         """
+        planes, classes, _ = self.with_maps((), images, labels, purpose=purpose, step=step)
+        return planes, classes
+
+    def with_maps(
+        self,
+        maps: Sequence[NDArray[np.uint8] | None],
+        images: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        *,
+        purpose: str,
+        step: int,
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """Return what ``pairs`` does, and whatever else belongs to the pixels, treated alike.
+
+        Args:
+            maps: (N, H, W) or (N, H, W, K) uint8, padded with 0; None stays None.
+            images: As for ``pairs``, and so the others.
+
+        Returns:
+            Images, labels, and maps (N, h, w) or (N, K, h, w) uint8.
+        """
         windows = self._draw(purpose, step).of_pairs(labels)
         classes = self._labels(labels, windows, purpose, step)
         planes = self._seen(images, windows, purpose, step)
-        return self._augmented(planes, purpose, step), classes
+        further = [self._map(one, windows, purpose, step) for one in maps]
+        return self._augmented(planes, purpose, step), classes, further
 
     def clear_and_augmented(
         self, images: NDArray[np.uint8], labels: NDArray[np.uint8], purpose: str, step: int
@@ -155,7 +180,7 @@ class Transform:
         return clear, self._augmented(planes, purpose, step), classes
 
     def _draw(self, purpose: str, step: int) -> WindowDraw:
-        return WindowDraw(self.settings, self.seed, purpose, step)
+        return WindowDraw(self.settings, self.seed, purpose, step, self.centres)
 
     def _seen(
         self, images: NDArray[np.uint8], windows: Windows | None, purpose: str, step: int
@@ -175,6 +200,18 @@ class Transform:
         classes = torch.from_numpy(np.require(seen, requirements=["C", "W"])).long()
         self._mirror(classes, purpose, step)
         return classes
+
+    def _map(
+        self, maps: NDArray[np.uint8] | None, windows: Windows | None, purpose: str, step: int
+    ) -> Tensor | None:
+        if maps is None:
+            return None
+        seen = maps if windows is None else windows.maps(maps)
+        planes = torch.from_numpy(np.require(seen, requirements=["C", "W"]))
+        if planes.dim() == 4:
+            planes = planes.permute(0, 3, 1, 2).contiguous()
+        self._mirror(planes, purpose, step)
+        return planes
 
     def _augmented(self, planes: Tensor, purpose: str, step: int) -> Tensor:
         """Change colours and sharpness, then normalise."""

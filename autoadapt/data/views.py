@@ -40,7 +40,14 @@ def subset(
     )
 
 
-def relabelled(pictures: UnlabelledImages, labels: Rows, classes: Sequence[str]) -> LabelledImages:
+def relabelled(
+    pictures: UnlabelledImages,
+    labels: Rows,
+    classes: Sequence[str],
+    *,
+    weights: Rows | None = None,
+    soft: Rows | None = None,
+) -> LabelledImages:
     """Return images with labels that a method made.
 
     Args:
@@ -48,16 +55,21 @@ def relabelled(pictures: UnlabelledImages, labels: Rows, classes: Sequence[str])
         labels: One map (H, W) per image in the order of ``pictures``: class indices, ``IGNORE``
             where there is none.
         classes: Name of each class index.
+        weights: How much each label counts, one map (H, W) per image.
+        soft: Shares of the classes, one map (H, W, C) per image; 0 for all where there is none.
 
     Raises:
         ValueError: Numbers or sizes of images and label maps differ.
     """
-    if len(labels.digests) != len(pictures) or labels.shape != pictures.size:
-        raise ValueError(
-            f"{len(labels.digests)} label maps of {labels.shape} for {len(pictures)} images of "
-            f"{pictures.size}"
-        )
-    return LabelledImages(tuple(classes), labels, tuple(range(len(pictures))), pictures)
+    size = pictures.size
+    for rows, shape in ((labels, size), (weights, size), (soft, (*size, len(classes)))):
+        if rows is not None and (len(rows.digests) != len(pictures) or rows.shape != shape):
+            raise ValueError(
+                f"{len(rows.digests)} label maps of {rows.shape} for {len(pictures)} images of "
+                f"{size}; expected {shape}"
+            )
+    positions = tuple(range(len(pictures)))
+    return LabelledImages(tuple(classes), labels, positions, pictures, weights, soft)
 
 
 def repainted(dataset: LabelledImages, images: Rows) -> LabelledImages:
@@ -83,12 +95,14 @@ def joined(first: LabelledImages, *others: LabelledImages) -> LabelledImages:
     """Return the images of several sets as one, in the order given.
 
     Raises:
-        ValueError: Their sizes or classes differ.
+        ValueError: Their sizes or classes differ, or one of them has weights or soft labels.
     """
     return reduce(_joined, others, first)
 
 
 def _joined(first: LabelledImages, second: LabelledImages) -> LabelledImages:
+    if any(rows is not None for s in (first, second) for rows in (s.weight_rows, s.soft_rows)):
+        raise ValueError("sets with weights or soft labels cannot be joined")
     if first.size != second.size or first.classes != second.classes:
         raise ValueError(
             f"images of {first.size} with {first.classes} cannot stand next to images of "

@@ -44,6 +44,15 @@ class Windows:
         result = np.full((len(labels), *self.crop), IGNORE, np.uint8)
         return self._filled(result, labels, Image.Resampling.NEAREST)
 
+    def maps(self, maps: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what is seen of maps (N, H, W) or (N, H, W, K) beside labels, padded with 0."""
+        result = np.zeros((len(maps), *self.crop, *maps.shape[3:]), np.uint8)
+        if maps.ndim == 3:
+            return self._filled(result, maps, Image.Resampling.NEAREST)
+        for plane in range(maps.shape[3]):
+            result[..., plane] = self.maps(maps[..., plane])
+        return result
+
     def _filled(
         self, result: NDArray[np.uint8], arrays: NDArray[np.uint8], resampling: Image.Resampling
     ) -> NDArray[np.uint8]:
@@ -65,12 +74,15 @@ class WindowDraw:
         seed: Seed of the training.
         purpose: Name of the stream of images, such as ``source``.
         step: Number of the batch in that stream.
+        centres: (N, 2) pixels that windows are centred on as far as the image reaches; -1 for
+            none. Such a window is never drawn again.
     """
 
     settings: DataSettings
     seed: int
     purpose: str
     step: int
+    centres: Ints | None = None
 
     def of_images(self, count: int, size: Size) -> Windows | None:
         """Return windows into ``count`` images of one size; None where all of each is seen."""
@@ -78,7 +90,12 @@ class WindowDraw:
         if crop is None:
             return None
         sizes = np.round(self._factors(count)[:, None] * size).astype(np.int64)
-        return Windows(crop, sizes, self._corners(sizes, crop, "crop", self.step))
+        corners = self._corners(sizes, crop, "crop", self.step)
+        if self.centres is not None:
+            scaled = (self.centres * sizes) // size - np.array(crop) // 2
+            inside = scaled.clip(0, np.maximum(sizes - crop, 0))
+            corners = np.where(self.centres[:, :1] >= 0, inside, corners)
+        return Windows(crop, sizes, corners)
 
     def of_pairs(self, labels: NDArray[np.uint8]) -> Windows | None:
         """Return windows into images with labels (N, H, W).
@@ -91,13 +108,19 @@ class WindowDraw:
         if windows is None or self.settings.crop_max_share == 1:
             return windows
         for again in range(ATTEMPTS):
-            dull = [not self._varied(seen) for seen in windows.labels(labels)]
-            if not any(dull):
+            dull = self._free(len(labels)) & [not self._varied(m) for m in windows.labels(labels)]
+            if not dull.any():
                 break
             purpose = ("crop", self.step, "again", again)
             fresh = self._corners(windows.sizes, windows.crop, *purpose)
             windows = replace(windows, corners=np.where(np.c_[dull], fresh, windows.corners))
         return windows
+
+    def _free(self, count: int) -> NDArray[np.bool_]:
+        """Return for which images nobody has chosen a centre."""
+        if self.centres is None:
+            return np.ones(count, np.bool_)
+        return self.centres[:, 0] < 0
 
     def _factors(self, count: int) -> NDArray[np.float64]:
         scales = self.settings.scales

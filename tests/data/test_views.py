@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from autoadapt.data.cache import write_rows
 from autoadapt.data.training import TrainingData
@@ -55,6 +56,36 @@ def test_labels_of_another_number_or_size_are_refused(
     rows = write_rows(tmp_path / "labels.rows", maps, key="test", shape=(32, 48))
     with pytest.raises(ValueError, match=r"2 label maps of .* for 3 images"):
         relabelled(toy_data.target, rows, toy_data.source.classes)
+
+
+def test_weights_and_soft_labels_go_with_their_images(
+    toy_data: TrainingData, tmp_path: Path
+) -> None:
+    """Each pixel of the maps names its place: crops and mirrored images show whether they fit."""
+    columns = np.broadcast_to(np.arange(48, dtype=np.uint8), (32, 48))
+    places = np.stack([columns, np.arange(32, dtype=np.uint8)[:, None] + 0 * columns], axis=-1)
+    soft = np.concatenate([places, 0 * places], axis=-1)
+    one, two, three = (
+        write_rows(tmp_path / f"{name}.rows", [value] * 3, key=name, shape=value.shape)
+        for name, value in (("labels", columns), ("weights", places[..., 1]), ("soft", soft))
+    )
+    classes = toy_data.source.classes
+    pseudo = relabelled(toy_data.target, one, classes, weights=two, soft=three)
+    settings = dataclasses.replace(toy_data.settings, crop=(9, 14))
+    part = subset(pseudo, [2, 0])
+    data = dataclasses.replace(toy_data, settings=settings, further={"pseudo": part})
+    for step in range(4):
+        batch = data.draw(step).to(torch.device("cpu")).further["pseudo"]
+        assert batch.weights is not None
+        assert batch.soft is not None
+        assert batch.soft.shape == (2, 4, 9, 14)
+        assert torch.equal((batch.soft[:, 0] * 255).round().long(), batch.labels)
+        assert torch.equal(batch.soft[:, 1], batch.weights)
+    assert data.draw(0).source.weights is None
+    with pytest.raises(ValueError, match=r"label maps of \(32, 48\) .* expected \(32, 48, 4\)"):
+        relabelled(toy_data.target, one, classes, soft=one)
+    with pytest.raises(ValueError, match="cannot be joined"):
+        joined(toy_data.source, pseudo)
 
 
 def test_repainted_images_keep_their_labels(toy_data: TrainingData, tmp_path: Path) -> None:
