@@ -236,8 +236,12 @@ class Loop:
     def begin(self, stretch: Stretch) -> None:
         """Let the method prepare a round, restart what the phase says, and save the result."""
         self.enter(stretch)
+        self.context.notes = {}
         self.method.begin_round(self.context, self.data, stretch.phase, stretch.round)
         self.restart(stretch)
+        if self.log is not None and self.context.notes:
+            name, notes = stretch.phase.name, self.context.notes
+            self.log.append_round(self.step, name, stretch.number, notes)
         self.begun = stretch.number
         if type(self.method).begin_round is not Method.begin_round:
             self.save()
@@ -354,7 +358,7 @@ class Loop:
             check_identity(self.checkpoint, state, self.identity())
             self.load(state)
         if self.log is not None:
-            self.log.cut(self.step)
+            self.log.cut(self.step, self.begun)
 
     def load(self, state: dict[str, Any]) -> None:
         """Take back what ``save`` wrote."""

@@ -56,7 +56,8 @@ def stretches(phases: Sequence[Phase], settings: TrainingSettings) -> list[Stret
     horizon of the phase or of the settings replaces that length, not the place of its start.
     """
     rounds = [(phase, index) for phase in phases for index in range(phase.rounds)]
-    starts = list(itertools.accumulate((phase.steps for phase, _ in rounds), initial=0))
+    lengths = (phase.length(index) for phase, index in rounds)
+    starts = list(itertools.accumulate(lengths, initial=0))
     restarts = [0, *(s for (p, _), s in zip(rounds, starts[:-1], strict=True) if restarted(p))]
     laid = []
     for number, (phase, index) in enumerate(rounds):

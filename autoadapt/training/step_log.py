@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,13 +57,25 @@ class StepLog:
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step, "phase": phase, **losses}) + "\n")
 
-    def cut(self, step: int) -> None:
-        """Remove lines of later steps, which are about to be taken again, and a torn one."""
+    def append_round(self, step: int, phase: str, number: int, notes: Mapping[str, Any]) -> None:
+        """Add a line: ``step``, ``phase``, ``stretch``, and what a method noted of a round."""
+        line = {"step": step, "phase": phase, "stretch": number, **notes}
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def cut(self, step: int, stretch: int) -> None:
+        """Remove lines of later steps and rounds, which are about to come again, and a torn one.
+
+        Args:
+            step: Number of steps taken.
+            stretch: Number of the last round that has begun.
+        """
         if not self.path.exists():
             return
         kept = []
         for line in self.path.read_text().splitlines():
             with contextlib.suppress(ValueError):
-                if json.loads(line)["step"] <= step:
+                found = json.loads(line)
+                if found["step"] <= step and found.get("stretch", stretch) <= stretch:
                     kept.append(line)
         write_text(self.path, "".join(f"{line}\n" for line in kept))

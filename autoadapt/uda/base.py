@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from torch import Tensor, nn
 
 from autoadapt.config.settings import Fraction, Normalisation, NotNegative, TrainingSettings
 from autoadapt.data.batches import SourceBatch, TargetBatch
-from autoadapt.data.cache import Rows, reopen, write_rows
+from autoadapt.data.cache import Rows, reopen, rows_writer
 from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.errors import ConfigError
@@ -98,6 +98,7 @@ class Phase:
         rate: Factor on all learning rates of the phase.
         rate_per_round: Further factor for each round after the first, such as ``0.5 ** 0.5``.
         ramp: First steps of the schedule in which the rate rises linearly.
+        longer: Number of first rounds that take one step more, so that any budget fits.
     """
 
     name: str
@@ -110,6 +111,17 @@ class Phase:
     rate: float = 1.0
     rate_per_round: float = 1.0
     ramp: int = 0
+    longer: int = 0
+
+    @classmethod
+    def of_rounds(cls, name: str, steps: int, rounds: int, **others: Any) -> Self:
+        """Return a phase of at most ``rounds`` rounds over ``steps`` in all, none without one."""
+        rounds = max(1, min(rounds, steps))
+        return cls(name, steps // rounds, rounds, longer=steps % rounds, **others)
+
+    def length(self, index: int) -> int:
+        """Return the number of steps of one round."""
+        return self.steps + (index < self.longer)
 
 
 @dataclass
@@ -130,6 +142,8 @@ class Context:
         stretch: Number of the running round, counted over all phases.
         moved: Names of the optimisers that moved in this step.
         before_move: Called in each micro-batch, before the network moves at its end.
+        notes: What ``begin_round`` wants to be read later, such as the share of pixels that got
+            a pseudo-label; one line of ``steps.jsonl`` per round.
     """
 
     network: SegmentationNetwork
@@ -150,6 +164,7 @@ class Context:
     last_micro_batch: bool = True
     moved: list[str] = field(default_factory=list)
     before_move: Callable[[], None] | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def add(
         self, name: str, module: nn.Module, optimizer: torch.optim.Optimizer | None = None
@@ -334,9 +349,32 @@ class Context:
             What ``stored`` takes, for ``state_dict``: the arrays do not belong there, since it
             is written again and again.
         """
-        path = self._folder() / f"{name}-{self.stretch}.rows"
-        write_rows(path, rows, key=f"{name}-{self.stretch}", shape=shape)
-        return path.name
+        return self.store_together(({name: row} for row in rows), {name: shape})[name]
+
+    def store_together(
+        self,
+        rows: Iterable[Mapping[str, NDArray[np.uint8]]],
+        shapes: Mapping[str, tuple[int, ...]],
+    ) -> dict[str, str]:
+        """Write several arrays per image, such as labels and their weights, side by side.
+
+        Args:
+            rows: One mapping per image, with the names of ``shapes``.
+            shapes: Of one array, by name.
+
+        Returns:
+            By name, what ``store`` returns.
+        """
+        paths = {name: self._folder() / f"{name}-{self.stretch}.rows" for name in shapes}
+        with contextlib.ExitStack() as stack:
+            add = {
+                name: stack.enter_context(rows_writer(path, key=path.stem, shape=shapes[name]))
+                for name, path in paths.items()
+            }
+            for row in rows:
+                for name, one in row.items():
+                    add[name](one)
+        return {name: path.name for name, path in paths.items()}
 
     def stored(self, reference: str) -> Rows:
         """Open what ``store`` wrote, in this run or before it was interrupted.

@@ -169,6 +169,7 @@ class SelfTaught(Method):
         self.threshold = torch.cat(sure).median().item()
         self.labels = context.store("labels", found, data.target.size)
         self.subset = [index % len(data.target)]
+        context.notes |= {"threshold": self.threshold, "round": index}
         if index == self.crash_in_round:
             raise CrashError
 
