@@ -9,9 +9,8 @@ from torch import Tensor
 
 from autoadapt.config.settings import Above0, NotNegative, Positive
 from autoadapt.data.batches import SourceBatch, TargetBatch
-from autoadapt.errors import ConfigError
-from autoadapt.uda._discriminator import SMALLEST, output_discriminator
-from autoadapt.uda._losses import SOURCE_LABEL, TARGET_LABEL, domain_loss
+from autoadapt.uda._discriminator import adam, judge, output_discriminator
+from autoadapt.uda._losses import SOURCE_LABEL, TARGET_LABEL
 from autoadapt.uda.base import Context, Method, Needs, levels
 
 
@@ -46,9 +45,7 @@ class OutputAdversarial(Method):
         for name in ("main", "aux") if context.network.has_aux else ("main",):
             module = output_discriminator(context.num_classes, self.discriminator_width)
             module.to(context.device)  # before the optimiser looks at its parameters
-            rate = self.discriminator_rate
-            adam = torch.optim.Adam(module.parameters(), lr=rate, betas=(0.9, 0.99))
-            context.add(name, module, adam)
+            context.add(name, module, adam(module, self.discriminator_rate))
 
     def step(self, context: Context, source: SourceBatch, target: TargetBatch) -> dict[str, Tensor]:
         """Source loss, fool the discriminators, train them on the same maps, move all."""
@@ -78,14 +75,6 @@ class OutputAdversarial(Method):
         """Return the loss of one discriminator if ``maps`` came from the domain of ``label``.
 
         Raises:
-            ConfigError: The maps are too small for five halvings.
+            ConfigError: The maps are too small for the discriminator.
         """
-        height, width = maps.shape[2:]
-        if min(height, width) < SMALLEST:
-            raise ConfigError(
-                f"the discriminator needs maps of at least {SMALLEST} x {SMALLEST} pixels, got "
-                f"{height} x {width}; enlarge data.crop or data.size"
-            )
-        with context.autocast():
-            scores = context.modules[name](maps)
-        return domain_loss(scores.float(), label, self.loss)
+        return judge(context, name, maps, label, kind=self.loss)

@@ -2,7 +2,12 @@
 
 from itertools import pairwise
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from autoadapt.errors import ConfigError
+from autoadapt.uda._losses import domain_loss
+from autoadapt.uda.base import Context
 
 SMALLEST = 32
 """Height and width below which nothing is left after the five halvings."""
@@ -20,3 +25,32 @@ def output_discriminator(num_classes: int, width: int = 64) -> nn.Sequential:
     for before, after in pairwise(channels):
         layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 4, stride=2, padding=1))
+
+
+def judge(context: Context, name: str, maps: Tensor, label: float, *, kind: str) -> Tensor:
+    """Return the loss of one discriminator if maps came from the domain of ``label``.
+
+    Args:
+        context: Holds the discriminator among its modules.
+        name: Its name there.
+        maps: (N, C, H, W) what it judges.
+        label: ``SOURCE_LABEL`` or ``TARGET_LABEL``.
+        kind: Of ``domain_loss``.
+
+    Raises:
+        ConfigError: The maps are too small for five halvings.
+    """
+    height, width = maps.shape[2:]
+    if min(height, width) < SMALLEST:
+        raise ConfigError(
+            f"the discriminator needs maps of at least {SMALLEST} x {SMALLEST} pixels, got "
+            f"{height} x {width}; enlarge data.crop or data.size"
+        )
+    with context.autocast():
+        scores = context.modules[name](maps)
+    return domain_loss(scores.float(), label, kind)
+
+
+def adam(module: nn.Module, rate: float) -> torch.optim.Adam:
+    """Return the optimiser of discriminators in this family, betas 0.9 and 0.99."""
+    return torch.optim.Adam(module.parameters(), lr=rate, betas=(0.9, 0.99))

@@ -22,14 +22,30 @@ def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None =
         class_weights: (C,); the average is then weighted, as in PyTorch.
     """
     # PyTorch's own mean over no pixel is NaN, and asking whether there is one waits for the GPU.
-    total = functional.cross_entropy(
+    total = summed_cross_entropy(logits, labels, class_weights)
+    return total / divisor(counted(labels, class_weights))
+
+
+def summed_cross_entropy(
+    logits: Tensor, labels: Tensor, class_weights: Tensor | None = None
+) -> Tensor:
+    """Cross entropy summed over the labelled pixels; arguments as in ``cross_entropy``."""
+    return functional.cross_entropy(
         logits, labels, class_weights, ignore_index=IGNORE, reduction="sum"
     )
+
+
+def counted(labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Number of labelled pixels, or the sum of the weights of their classes: a scalar."""
     labelled = labels != IGNORE
     if class_weights is None:
-        return total / labelled.sum().clamp(min=1)
-    weight = (class_weights[labels * labelled] * labelled).sum()
-    return total / torch.where(weight > 0, weight, 1.0)
+        return labelled.sum()
+    return (class_weights[labels * labelled] * labelled).sum()
+
+
+def divisor(count: Tensor) -> Tensor:
+    """Return what a sum is divided by for a mean: the count, 1 where it is 0."""
+    return torch.where(count > 0, count, 1)
 
 
 def self_information(logits: Tensor) -> Tensor:
