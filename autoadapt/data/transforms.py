@@ -155,7 +155,10 @@ class Transform:
 
         Args:
             maps: (N, H, W) or (N, H, W, K) uint8, padded with 0; None stays None.
-            images: As for ``pairs``, and so the others.
+            images: (N, H, W, 3) uint8 RGB.
+            labels: (N, H, W) uint8 class indices, ``IGNORE`` for void.
+            purpose: Name of the stream of images, such as ``source``.
+            step: Number of the batch in that stream.
 
         Returns:
             Images, labels, and maps (N, h, w) or (N, K, h, w) uint8.

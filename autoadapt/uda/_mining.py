@@ -5,38 +5,29 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from autoadapt.config.settings import Size
 
-
-def mined_corners(
-    corners: NDArray[np.int64],
+def mined_centres(
     labels: NDArray[np.uint8],
-    *,
     groups: Sequence[Sequence[int]],
-    crop: Size,
+    *,
     rng: np.random.Generator,
     share: float,
 ) -> NDArray[np.int64]:
-    """Return crops of which a share is centred on a random pixel of a class looked for.
+    """Return a random pixel of a class looked for, (N, 2) row and column, or -1 for none.
 
     Args:
-        corners: (N, 2) upper left corners to fall back on.
-        labels: (N, H, W) of the whole images.
-        groups: Classes looked for: one of the first group that an image has any of.
-        crop: Height and width of a crop; moved inwards where it would leave the image.
-        rng: Decides; one and the same number of draws per image.
+        labels: (N, H, W) of whole images.
+        groups: Classes looked for: one of those of the first group that an image has any of.
+        rng: Decides, with the same number of draws for every image.
         share: Probability that an image is searched.
     """
-    found = corners.copy()
-    for corner, image in zip(found, labels, strict=True):
+    found = np.full((len(labels), 2), -1, np.int64)
+    for centre, image in zip(found, labels, strict=True):
         chance, which, where = rng.random(3)
         present = wanted(image, groups) if chance < share else []
         if present:
-            rows, columns = np.nonzero(image == present[int(which * len(present))])
-            pixel = int(where * len(rows))
-            centre = np.array([rows[pixel], columns[pixel]])
-            room = np.subtract(image.shape, crop)
-            corner[...] = (centre - np.array(crop) // 2).clip(0, room)
+            pixels = np.argwhere(image == present[int(which * len(present))])
+            centre[...] = pixels[int(where * len(pixels))]
     return found
 
 

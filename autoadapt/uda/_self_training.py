@@ -27,7 +27,7 @@ from autoadapt.networks.batch_norm import Policy
 from autoadapt.networks.contract import Output
 from autoadapt.seeding import generator
 from autoadapt.uda._losses import counted, divisor, summed_cross_entropy
-from autoadapt.uda._mining import mined_corners
+from autoadapt.uda._mining import mined_centres
 from autoadapt.uda._pseudo_labels import MirrorAverage, balanced_labels
 from autoadapt.uda._thresholds import Confidences, grown
 from autoadapt.uda.base import Context, Method, Phase, levels
@@ -235,15 +235,9 @@ class SelfTraining(Method):
         """Return target images with their labels, crops centred on rare classes now and then."""
         transform = data.transform
         if data.settings.crop is not None and self.mining > 0:
-            corners = mined_corners(
-                transform.random_corners(len(indices), "pseudo", step),
-                pseudo.labels(indices),
-                groups=self.mined_classes(),
-                crop=data.settings.crop,
-                rng=generator(data.seed, "mining", step),
-                share=self.mining,
-            )
-            transform = replace(transform, corners=corners)
+            labels, rng = pseudo.labels(indices), generator(data.seed, "mining", step)
+            centres = mined_centres(labels, self.mined_classes(), rng=rng, share=self.mining)
+            transform = replace(transform, centres=centres)
         return source_batch(pseudo, indices, transform=transform, step=step, purpose="pseudo")
 
     def mined_classes(self) -> list[list[int]]:

@@ -163,3 +163,52 @@ def test_source_and_target_have_sizes_of_their_own() -> None:
     assert own.size_of("evaluation") == (80, 90)
     further = replace(settings, further_sources={"more": ANY})
     assert further.size_of("further_sources.more") == (40, 60)
+
+
+def test_a_chosen_pixel_is_in_the_middle_as_far_as_the_image_reaches() -> None:
+    """Crops of 4 x 6: row 7 - 2 = 5, column 9 - 3 = 6; then the upper left and lower right end."""
+    settings = replace(PLAIN, crop=(4, 6), flip=False)
+    centres = np.array([[7, 9], [0, 1], [11, 16], [-1, -1]])
+    draw = WindowDraw(settings, 3, "pseudo", 5, centres)
+    windows = draw.of_images(4, (12, 17))
+    assert windows is not None
+    assert windows.corners[:3].tolist() == [[5, 6], [0, 0], [8, 11]]
+    random = WindowDraw(settings, 3, "pseudo", 5).of_images(4, (12, 17))
+    assert random is not None
+    assert windows.corners[3].tolist() == random.corners[3].tolist()
+
+
+def test_a_chosen_pixel_moves_with_the_scale() -> None:
+    """At half size pixel (8, 10) of 12 x 17 lies at (4, 4); minus half a crop of 2 x 4: (3, 2)."""
+    settings = replace(PLAIN, crop=(2, 4), scales=(0.5,))
+    windows = WindowDraw(settings, 3, "pseudo", 5, np.array([[8, 10]])).of_images(1, (12, 17))
+    assert windows is not None
+    assert windows.sizes.tolist() == [[6, 8]]
+    assert windows.corners.tolist() == [[3, 2]]
+
+
+def test_a_chosen_crop_is_not_drawn_again() -> None:
+    labels = np.zeros((2, 12, 17), np.uint8)
+    labels[:, 0, 0] = 1
+    settings = replace(PLAIN, crop=(4, 6), crop_max_share=0.75)
+    windows = WindowDraw(settings, 3, "pseudo", 5, np.array([[6, 8], [7, 9]])).of_pairs(labels)
+    assert windows is not None
+    assert windows.corners.tolist() == [[4, 5], [5, 6]]
+
+
+def test_maps_beside_labels_show_the_same_places_at_any_scale() -> None:
+    labels = noise()[..., 0]
+    maps = np.stack([labels, labels[:, ::-1]], axis=-1)
+    settings = replace(PLAIN, crop=(9, 13), scales=(0.6, 1.0, 1.7), flip=True)
+    images = noise()
+    for step in range(3):
+        _, classes, (plain, deep, absent) = Transform(settings, 4).with_maps(
+            (labels, maps, None), images, labels, purpose="pseudo", step=step
+        )
+        assert absent is None
+        assert plain is not None
+        assert deep is not None
+        assert deep.shape == (6, 2, 9, 13)
+        assert torch.equal(plain, deep[:, 0])
+        padded = (plain == 0) & (classes == IGNORE)
+        assert torch.equal(plain[~padded].long(), classes[~padded])

@@ -20,7 +20,7 @@ from autoadapt.networks.build import build
 from autoadapt.networks.contract import SegmentationNetwork, upsample
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.fit import Loop, fit
-from autoadapt.uda._mining import mined_corners
+from autoadapt.uda._mining import mined_centres
 from autoadapt.uda._pseudo_labels import balanced_labels, soft_labels
 from autoadapt.uda._self_training import SelfTraining
 from autoadapt.uda.cbst import Cbst
@@ -246,31 +246,17 @@ def test_soft_labels_reach_a_batch_with_its_crop_and_mirroring(
 def test_mined_crops_are_centred_on_a_pixel_of_a_rare_class() -> None:
     labels = np.zeros((3, 20, 30), np.uint8)
     labels[0, 12, 17] = 5  # the rare class
-    labels[1, 0, 29] = 3  # none of it, but one of the second group, in a corner
-    found = mined_corners(
-        np.array([[1, 1], [2, 2], [3, 3]]),
-        labels,
-        groups=[[5], [3, 4]],
-        crop=(6, 8),
-        rng=np.random.default_rng(0),
-        share=1.0,
-    )
-    # centre 12, 17 minus half a crop; the corner moved inwards; nothing found
-    assert found.tolist() == [[9, 13], [0, 22], [3, 3]]
+    labels[0, 1, 1] = 3
+    labels[1, 0, 29] = 3  # none of it, but one of the second group
+    found = mined_centres(labels, [[5], [3, 4]], rng=np.random.default_rng(0), share=1.0)
+    assert found.tolist() == [[12, 17], [0, 29], [-1, -1]]
 
 
 def test_mined_crops_are_a_share_of_all() -> None:
     labels = np.zeros((400, 8, 9), np.uint8)
     labels[:, 7, 8] = 2
-    found = mined_corners(
-        np.zeros((400, 2), np.int64),
-        labels,
-        groups=[[2]],
-        crop=(3, 3),
-        rng=np.random.default_rng(1),
-        share=0.8,
-    )
-    assert 290 < (found == [5, 6]).all(axis=1).sum() < 350
+    found = mined_centres(labels, [[2]], rng=np.random.default_rng(1), share=0.8)
+    assert 290 < (found == [7, 8]).all(axis=1).sum() < 350
 
 
 def test_a_training_batch_shows_the_rare_class(
