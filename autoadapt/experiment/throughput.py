@@ -11,8 +11,7 @@ from autoadapt.data.batches import SourceBatch
 from autoadapt.experiment.estimates import FORWARD_AND_BACKWARD
 from autoadapt.networks.build import build
 from autoadapt.space.architecture import Architecture
-from autoadapt.training.fit import network_optimizer
-from autoadapt.uda.base import Context
+from autoadapt.uda.base import Context, network_optimizer
 
 SIZE = (128, 256)
 """Height and width of the images that are timed: small, so that a processor can do it."""
