@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from autoadapt import __version__
+from autoadapt.cli.data import app as data_app
+from autoadapt.cli.options import Changes, Config, Json
 from autoadapt.errors import AutoAdaptError
 
 app = typer.Typer(
@@ -18,16 +20,10 @@ app = typer.Typer(
     help="Find the segmentation network that adapts best, without reading a target label.",
 )
 space_app = typer.Typer(no_args_is_help=True, help="Look at a search space.")
-data_app = typer.Typer(no_args_is_help=True, help="Check data sets, render the procedural one.")
 app.add_typer(space_app, name="space")
 app.add_typer(data_app, name="data")
 
-Config = Annotated[str, typer.Argument(help="A shipped config by name, or a YAML file.")]
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
-Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a setting: search.trials=20")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Space = Annotated[str, typer.Argument(help="A shipped search space by name, or a YAML file.")]
 
 
@@ -213,42 +209,6 @@ def space_networks(
         print(json.dumps([one.to_json() for one in found], indent=2))
     else:
         print(networks_markdown(found) if markdown else networks_text(found))
-
-
-@data_app.command("check")
-def data_check(config: Config, changes: Changes = None, as_json: Json = False) -> None:
-    """Open every image and label of an experiment once and say what is there."""
-    from autoadapt.experiment.commands import check_data
-
-    found, text, sound = check_data(config, changes or [])
-    print(json.dumps(found, indent=2) if as_json else text)
-    if not sound:
-        raise typer.Exit(2)
-
-
-@data_app.command("stats")
-def data_stats(config: Config, changes: Changes = None, as_json: Json = False) -> None:
-    """Print colours of both domains and class shares of the source, at the working size."""
-    from autoadapt.experiment.commands import data_statistics
-
-    found, text = data_statistics(config, changes or [])
-    print(json.dumps(found, indent=2) if as_json else text)
-
-
-@data_app.command("render")
-def data_render(
-    out: Annotated[Path, typer.Argument(help="New folder for the data set.")],
-    style: Annotated[str, typer.Option(help="game or camera")] = "game",
-    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
-    height: Annotated[int, typer.Option(min=32, help="Pixels.")] = 120,
-    width: Annotated[int, typer.Option(min=32, help="Pixels.")] = 160,
-) -> None:
-    """Render procedural street scenes as a folder data set."""
-    from autoadapt.experiment.commands import render_folder
-
-    render_folder(out, style, count, seed, (height, width))
-    print(f"{count} images with labels in {out}")
 
 
 def print_plan(settings: Any, folder: Path, *, measure: bool, as_json: bool) -> None:

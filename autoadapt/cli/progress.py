@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
+from autoadapt.data.counting import Count, Counting, silent
 from autoadapt.experiment.watching import Watcher
 from autoadapt.interrupts import heeding
 from autoadapt.records import Record
@@ -72,6 +73,35 @@ class Bars(Watcher):
         self.bars.update(self.tasks[name], completed=progress.step)
         if progress.step >= progress.steps:
             self.bars.remove_task(self.tasks.pop(name))
+
+
+@contextlib.contextmanager
+def counting() -> Iterator[Counting]:
+    """Show a bar per counted piece of work while the block runs, on a terminal alone."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield silent
+        return
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        Remaining(),
+        console=console,
+        transient=True,
+    )
+
+    def begun(what: str) -> Count:
+        task = bars.add_task(what, total=None)
+        return lambda done, total: bars.update(task, completed=done, total=total)
+
+    try:
+        with bars:
+            yield begun
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command continues where it stopped")
+        raise
 
 
 @contextlib.contextmanager

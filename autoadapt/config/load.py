@@ -306,6 +306,31 @@ def make_format(dataset: DatasetSettings) -> Any:
     return make(FORMATS, PluginSettings(name=dataset.kind, options=dataset.options))
 
 
+def dataset_from(kind: str, folder: Path, changes: Sequence[str] = ()) -> DatasetSettings:
+    """Return the settings of one data set that is in no experiment file.
+
+    Args:
+        kind: Name of the format.
+        folder: Its root.
+        changes: Further keys of the data set, such as ``split=val``.
+
+    Raises:
+        ConfigError: No such format, or keys it does not have.
+    """
+    raw: dict[str, Any] = {"kind": kind, "root": str(folder)}
+    for change in changes:
+        apply_change(raw, change)
+    try:
+        dataset = TypeAdapter(DatasetSettings).validate_python(nest_format(raw))
+    except ValidationError as error:
+        mistakes = [explain(mistake, DatasetSettings) for mistake in error.errors()]
+    else:
+        mistakes = list(mistakes_of_dataset((), dataset))
+    if mistakes:
+        raise ConfigError("\n".join(text.removeprefix(".") for _, text in mistakes))
+    return dataset
+
+
 def with_format_defaults(settings: ExperimentSettings) -> ExperimentSettings:
     """Return sound settings with every option of every data set written out.
 

@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoadapt import files
+from autoadapt.data.counting import Count
 from autoadapt.data.decode import BrokenFileError
 from autoadapt.data.rows import JoinedRows
 from autoadapt.errors import ConfigError, DataError, RunError
@@ -54,9 +55,6 @@ _THREADS = min(8, max(2, os.cpu_count() or 1))
 
 SHARD_BYTES = 256 * 2**20
 """Largest shard: what a kill can cost, and 270 open files for all of GTA5 at 1280x720."""
-
-OnRows = Callable[[int, int], None]
-"""Told how many rows there are already, and how many there will be."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +148,7 @@ class Rows:
 
     def __init__(self, path: Path, description: Description) -> None:
         self.path = path
+        self.key = description.key
         self.shape = description.shape
         self.digests = description.digests
         self.broken = description.broken
@@ -206,7 +205,7 @@ def cache_folder(setting: str | None) -> Path:
     return Path(chosen).expanduser()
 
 
-def open_rows(recipe: Recipe, folder: Path, on_rows: OnRows | None = None) -> JoinedRows:
+def open_rows(recipe: Recipe, folder: Path, on_rows: Count | None = None) -> JoinedRows:
     """Return the rows of a recipe; shards that are missing or damaged are made now.
 
     Several processes may ask for the same recipe at once: one makes the shards, the others wait.
@@ -225,7 +224,7 @@ def open_rows(recipe: Recipe, folder: Path, on_rows: OnRows | None = None) -> Jo
     shards = recipe.shards(folder)
     if not shards:
         raise ValueError("a recipe without rows")
-    with _explained(folder):
+    with explained(folder):
         found = [rows for rows in map(_sound, shards) if rows is not None]
         if len(found) == len(shards):
             return JoinedRows(tuple(found))  # Needs no lock, so a read-only cache serves too.
@@ -234,7 +233,7 @@ def open_rows(recipe: Recipe, folder: Path, on_rows: OnRows | None = None) -> Jo
             return JoinedRows(tuple(_made(shards, here, on_rows)))
 
 
-def _made(shards: Sequence[Shard], here: Path, on_rows: OnRows | None) -> list[Rows]:
+def _made(shards: Sequence[Shard], here: Path, on_rows: Count | None) -> list[Rows]:
     """Return all shards, those that are missing made now; whoever holds the lock is alone."""
     files.sweep(here)
     found = [_sound(shard) for shard in shards]
@@ -344,7 +343,7 @@ def rows_writer(
         file.write(_HEADER.pack(_MAGIC, size, len(raw), hashlib.sha256(raw).digest()))
 
 
-def _build(shard: Shard, on_rows: OnRows | None) -> Rows:
+def _build(shard: Shard, on_rows: Count | None) -> Rows:
     recipe, numbers = shard.recipe, shard.numbers
     logger.info("decoding %d %s into %s", len(numbers), recipe.what, shard.path)
     made = _counted(_made_in_order(recipe, numbers), shard, on_rows)
@@ -352,7 +351,7 @@ def _build(shard: Shard, on_rows: OnRows | None) -> Rows:
 
 
 def _counted(
-    made: Iterable[NDArray[np.uint8] | str], shard: Shard, on_rows: OnRows | None
+    made: Iterable[NDArray[np.uint8] | str], shard: Shard, on_rows: Count | None
 ) -> Iterator[NDArray[np.uint8] | str]:
     for number, one in zip(shard.numbers, made, strict=True):
         if on_rows is not None:
@@ -396,7 +395,8 @@ def _check_space(shards: Sequence[Shard], found: Sequence[Rows | None], here: Pa
 
 
 @contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> Iterator[None]:
+    """Turn what the system says about the cache folder into what a user can do about it."""
     try:
         yield
     except (PermissionError, FileExistsError, NotADirectoryError) as error:

@@ -6,6 +6,7 @@ nothing in this module takes a type that has none.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from autoadapt.data.batches import IGNORE
 from autoadapt.data.batching import chunks
+from autoadapt.data.counting import Count
 from autoadapt.data.decode import Size
 from autoadapt.data.images import LabelledImages
 
@@ -109,24 +111,57 @@ def spatial_prior(
     Raises:
         ValueError: A label is neither void nor below ``num_classes``.
     """
-    prior = np.stack(
-        [_resized(counts, size) for counts in _counts_per_pixel(labelled, num_classes)]
-    )
+    counts = count_classes(labelled, num_classes)
+    return smoothed(counts.places, size=size, kernel=kernel, sigma=sigma)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassCounts:
+    """All that priors are made of.
+
+    Attributes:
+        pixels: (N, C) int64, pixels of each class in each image.
+        places: (C, H, W) int32, number of images that have a class at a pixel.
+    """
+
+    pixels: NDArray[np.int64]
+    places: NDArray[np.int32]
+
+
+def count_classes(
+    labelled: LabelledImages, num_classes: int, on_image: Count | None = None
+) -> ClassCounts:
+    """Count classes by image and by place in one pass.
+
+    Raises:
+        ValueError: A label is neither void nor below ``num_classes``.
+    """
+    pixels = np.zeros((len(labelled), num_classes), np.int64)
+    places = np.zeros((num_classes, *labelled.size), np.int32)
+    for first, maps in _label_maps(labelled):
+        for image, labels in enumerate(maps, start=first):
+            pixels[image] = _counted(labels, num_classes)
+        for label, plane in enumerate(places):
+            plane += (maps == label).sum(axis=0, dtype=np.int32)
+        if on_image is not None:
+            on_image(first + len(maps), len(labelled))
+    return ClassCounts(pixels, places)
+
+
+def smoothed(
+    places: NDArray[np.int32],
+    *,
+    size: Size,
+    kernel: int = PRIOR_KERNEL,
+    sigma: float | None = None,
+) -> NDArray[np.float32]:
+    """Return counts per place as a spatial prior; see ``spatial_prior``."""
+    prior = np.stack([_resized(counts, size) for counts in places])
     for plane in prior:
         deviation = kernel / 6 if sigma is None else sigma
         gaussian_filter(plane, deviation, radius=kernel // 2, mode="nearest", output=plane)
         plane /= max(float(plane.sum(dtype=np.float64)), np.finfo(np.float32).tiny)
     return prior
-
-
-def _counts_per_pixel(labelled: LabelledImages, num_classes: int) -> NDArray[np.int32]:
-    """Return how many images have a class at a pixel, (C, H, W)."""
-    counts = np.zeros((num_classes, *labelled.size), np.int32)
-    for _, maps in _label_maps(labelled):
-        _counted(maps, num_classes)  # for its check alone
-        for label, plane in enumerate(counts):
-            plane += (maps == label).sum(axis=0, dtype=np.int32)
-    return counts
 
 
 def _resized(counts: NDArray[np.int32], size: Size) -> NDArray[np.float32]:

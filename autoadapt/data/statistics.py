@@ -1,25 +1,28 @@
 """What is in a data set: a check of every original file."""
 
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data.batches import IGNORE
-from autoadapt.data.decode import BrokenFileError, Size
-from autoadapt.data.open import check_evaluation, check_taught, class_names, map_of
-from autoadapt.data.originals import (
-    OriginalLabels,
-    Originals,
-    find_images,
-    find_labels,
-    pixels_per_id,
+from autoadapt.data.cache import cache_folder
+from autoadapt.data.counting import Counting, silent
+from autoadapt.data.decode import Size
+from autoadapt.data.looks import Look, look_at_all
+from autoadapt.data.mapping import LabelMap, label_map, task_names
+from autoadapt.data.open import (
+    check_evaluation,
+    check_taught,
+    class_names,
+    map_of,
+    own_classes,
 )
+from autoadapt.data.originals import Originals, find_images, find_labels
 from autoadapt.errors import AutoAdaptError, DataError
 
 
@@ -84,10 +87,15 @@ class DataReport:
         return self.overlap is None and all(report.sound for report in self.sets)
 
 
-def check(settings: DataSettings) -> DataReport:
+def check(settings: DataSettings, counting: Counting = silent) -> DataReport:
     """Open every original file once and say what is there; label files of the target are not.
 
-    Problems become part of the report instead of errors, so that all are seen at once.
+    Problems become part of the report instead of errors, so that all are seen at once. What was
+    seen of a file is kept in the cache folder: a check that was interrupted goes on.
+
+    Args:
+        settings: The data sets.
+        counting: Told how far it is with each of them.
 
     Raises:
         ConfigError: The cache folder cannot be used.
@@ -97,13 +105,47 @@ def check(settings: DataSettings) -> DataReport:
         classes = class_names(settings)
     except AutoAdaptError as error:
         return DataReport((), (SetReport("source", problem=str(error)),))
-    sets = tuple(_check_set(role, dataset, settings) for role, dataset in settings.datasets.items())
+    walk = _Walk(classes, cache_folder(settings.cache), counting)
+    sets = tuple(
+        walk.look(
+            role,
+            dataset,
+            size=settings.size_of(role),
+            ids_of=None if role == "target" else partial(map_of, settings, dataset),
+        )
+        for role, dataset in settings.datasets.items()
+    )
     usable = all(report.problem is None and not report.outside for report in sets)
     if usable:
         sets = (_with_untaught(sets[0], settings), *sets[1:])
     usable = usable and sets[0].problem is None
     overlap = _overlap(settings) if usable and settings.evaluation is not None else None
     return DataReport(classes, sets, overlap)
+
+
+def check_alone(
+    dataset: DatasetSettings, *, labels: bool, counting: Counting = silent
+) -> DataReport:
+    """Do the same for one data set outside any experiment, with all of its own classes.
+
+    Args:
+        dataset: The data set.
+        labels: Whether its labels are looked at too.
+        counting: Told how far it is.
+
+    Raises:
+        ConfigError: The cache folder cannot be used.
+        RunError: The disk is full.
+    """
+    try:
+        own = own_classes(dataset)
+        classes = task_names(own, dataset)
+    except AutoAdaptError as error:
+        return DataReport((), (SetReport(dataset.kind, problem=str(error)),))
+    walk = _Walk(classes, cache_folder(None), counting)
+    ids_of = partial(label_map, own, classes, dataset) if labels else None
+    size = dataset.size or DataSettings(source=dataset, target=dataset).size
+    return DataReport(classes, (walk.look(dataset.kind, dataset, size=size, ids_of=ids_of),))
 
 
 def _with_untaught(report: SetReport, settings: DataSettings) -> SetReport:
@@ -115,31 +157,39 @@ def _with_untaught(report: SetReport, settings: DataSettings) -> SetReport:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What one image and its label showed.
+class _Walk:
+    """What is the same for all data sets that are checked together."""
 
-    Attributes:
-        pixels: Number of pixels per class of the task, (256,), void last.
-        differs: Whether the label has another size than the image, where a format allows it.
-    """
+    classes: tuple[str, ...]
+    folder: Path
+    counting: Counting
 
-    size: Size | None
-    broken: str | None = None
-    pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
-    outside: dict[int, int] = field(default_factory=dict)
-    differs: bool = False
+    def look(
+        self,
+        role: str,
+        dataset: DatasetSettings,
+        *,
+        size: Size,
+        ids_of: Callable[[], LabelMap] | None,
+    ) -> SetReport:
+        """Look at one data set; without a way to its ids its labels stay closed."""
+        try:
+            found = find_images(dataset)
+            ids = None if ids_of is None else ids_of()
+            labels = None if ids is None else find_labels(found, ids)
+        except AutoAdaptError as error:
+            return SetReport(role, problem=str(error))
+        told = self.counting(f"checking {role}")
+        try:
+            looks = look_at_all(found, labels, size=size, folder=self.folder, on_image=told)
+        except DataError as error:
+            return SetReport(role, problem=str(error))
+        report = _reported(role, found, looks)
+        return report if ids is None else _with_classes(report, looks, ids, self.classes)
 
 
-def _check_set(role: str, dataset: DatasetSettings, settings: DataSettings) -> SetReport:
-    try:
-        found = find_images(dataset)
-        labels = None if role == "target" else find_labels(found, map_of(settings, dataset))
-        look = partial(_look, found, labels, settings.size_of(role))
-        with ThreadPoolExecutor() as pool:
-            looks = list(pool.map(look, range(len(found))))
-    except AutoAdaptError as error:
-        return SetReport(role, problem=str(error))
-    report = SetReport(
+def _reported(role: str, found: Originals, looks: Sequence[Look]) -> SetReport:
+    return SetReport(
         role,
         images=len(looks),
         sizes=dict(Counter(look.size for look in looks if look.size is not None)),
@@ -151,39 +201,21 @@ def _check_set(role: str, dataset: DatasetSettings, settings: DataSettings) -> S
         remarks=found.listing.remarks,
         resized_apart=sum(look.differs for look in looks),
     )
-    return report if labels is None else _with_classes(report, looks, class_names(settings))
 
 
-def _look(found: Originals, labels: OriginalLabels | None, size: Size, index: int) -> _Look:
-    try:
-        stored = found.size(index)
-        if stored is not None:  # What is rendered cannot be broken.
-            found.image(index, stored)
-    except BrokenFileError as error:
-        return _Look(None, f"image: {error}")
-    shown = stored or size
-    if labels is None:
-        return _Look(shown)
-    try:
-        raw = labels.raw(index, shown)
-    except BrokenFileError as error:
-        return _Look(shown, f"label: {error}")
-    known, counts = labels.ids.known, pixels_per_id(raw)
-    outside = {int(raw_id): int(counts[raw_id]) for raw_id in np.flatnonzero(counts * ~known)}
-    pixels = np.zeros(256, np.int64)
-    np.add.at(pixels, labels.ids.table, counts * known)
-    return _Look(shown, None, pixels, outside, differs=raw.shape != shown)
-
-
-def _with_classes(report: SetReport, looks: Sequence[_Look], classes: tuple[str, ...]) -> SetReport:
-    pixels = sum((look.pixels for look in looks), np.zeros(256, np.int64))
-    outside: Counter[int] = Counter()
+def _with_classes(
+    report: SetReport, looks: Sequence[Look], ids: LabelMap, classes: tuple[str, ...]
+) -> SetReport:
+    raw = np.zeros(256, np.int64)
     for look in looks:
-        outside.update(look.outside)
+        for label, count in look.pixels.items():
+            raw[label] += count
+    pixels = np.zeros(256, np.int64)
+    np.add.at(pixels, ids.table, raw * ids.known)
     shares = pixels[: len(classes)] / max(1, int(pixels[: len(classes)].sum()))
     return replace(
         report,
-        outside=dict(sorted(outside.items())),
+        outside={int(label): int(raw[label]) for label in np.flatnonzero(raw * ~ids.known)},
         frequencies={name: float(share) for name, share in zip(classes, shares, strict=True)},
         void=float(pixels[IGNORE] / max(1, int(pixels.sum()))),
     )

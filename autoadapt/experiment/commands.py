@@ -3,30 +3,21 @@
 import dataclasses
 import json
 import math
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from autoadapt.analysis.correlation_report import correlation_text
 from autoadapt.analysis.report import summarise
-from autoadapt.analysis.tables import decimal, iou_text, percent, quantity, text_table
+from autoadapt.analysis.tables import iou_text, percent, quantity, text_table
 from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.cost import count
-from autoadapt.data.batching import chunks
-from autoadapt.data.classes import CAMVID11
-from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.open import open_evaluation
-from autoadapt.data.priors import class_ratio
-from autoadapt.data.statistics import DataReport, check
-from autoadapt.data.street import CLASSES, render
-from autoadapt.errors import AutoAdaptError, DataError
+from autoadapt.errors import AutoAdaptError
 from autoadapt.experiment.evaluate import Evaluation, evaluate
 from autoadapt.experiment.jobs import owned_experiment
-from autoadapt.experiment.predict import predict_pictures, save_png
+from autoadapt.experiment.predict import predict_pictures
 from autoadapt.experiment.reporting import (
     search_report,
     write_correlation_report,
@@ -34,9 +25,9 @@ from autoadapt.experiment.reporting import (
 )
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
-from autoadapt.experiment.trial import device_named, domains_of, pick_device
+from autoadapt.experiment.trial import device_named, pick_device
 from autoadapt.experiment.watching import Watcher
-from autoadapt.files import owned, write_json, write_text
+from autoadapt.files import owned
 from autoadapt.networks.build import describe
 from autoadapt.seeding import python_random
 from autoadapt.space import WithinLimits, load, sample_feasible
@@ -200,102 +191,14 @@ def space_samples(
         yield {"id": found.id, **costs, **found.to_json()}
 
 
-def check_data(config: str, changes: Sequence[str]) -> tuple[Any, str, bool]:
-    """Return what a look at every file found: as values, as text, and whether all is sound."""
-    report = check(settings_of(config, changes).data)
-    return as_values(report), data_text(report), report.sound
-
-
 def as_values(value: Any) -> Any:
-    """Return a report as JSON values; NaN becomes null, keys become text."""
+    """Return a report as JSON values; NaN becomes null, keys and paths text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: as_values(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {str(key): as_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_values(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def data_text(report: DataReport) -> str:
-    """Return a data report for a terminal."""
-    lines = [f"classes: {', '.join(report.classes)}"]
-    for one in report.sets:
-        sizes = ", ".join(f"{number} of {w}x{h}" for (h, w), number in one.sizes.items())
-        lines += ["", f"{one.role}: {one.problem or f'{one.images} images, {sizes}'}"]
-        lines += [f"  broken: {name}: {reason}" for name, reason in one.broken[:20]]
-        lines += [f"  id {label} outside the map: {n} pixels" for label, n in one.outside.items()]
-        if one.frequencies:
-            rows = [[name, decimal(100 * share, 3)] for name, share in one.frequencies.items()]
-            rows.append(["void, of all", decimal(100 * one.void, 3)])
-            lines.append(textwrap.indent(text_table(["class", "% of pixels"], rows), "  "))
-        elif not one.problem:
-            lines.append("  labels are not opened")
-    if report.overlap:
-        lines += ["", report.overlap]
-    return "\n".join([*lines, "", "sound" if report.sound else "not sound"])
-
-
-def data_statistics(config: str, changes: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Return image counts, colours and source class shares: as values and as text."""
-    settings = settings_of(config, changes)
-    domains = domains_of(settings.data)
-    shares = class_ratio(domains.source, len(domains.classes))
-    sets = {
-        "source": domains.source.unlabelled(),
-        **{name: images.unlabelled() for name, images in domains.further.items()},
-        "target": domains.target,
-    }
-    values: dict[str, Any] = {
-        **{name: colour_statistics(images) for name, images in sets.items()},
-        "source_class_shares": dict(zip(domains.classes, map(float, shares), strict=True)),
-    }
-    rows = [
-        [name, str(values[name]["images"]), *(f"{v:.1f}" for v in both)]
-        for name in sets
-        for both in [[*values[name]["mean"], *values[name]["deviation"]]]
-    ]
-    header = ["domain", "images", "R", "G", "B", "sd R", "sd G", "sd B"]
-    classes = [
-        [name, decimal(100 * share, 3)] for name, share in zip(domains.classes, shares, strict=True)
-    ]
-    text = text_table(header, rows) + "\n\n" + text_table(["source class", "% of pixels"], classes)
-    return values, text
-
-
-def colour_statistics(images: UnlabelledImages) -> dict[str, Any]:
-    """Return the number of images, and mean and standard deviation of R, G and B in [0, 255]."""
-    total, squares, pixels = np.zeros(3), np.zeros(3), 0
-    for indices in chunks(len(images), 16):
-        values = images.images(indices).reshape(-1, 3).astype(np.float64)
-        total, squares = total + values.sum(0), squares + (values**2).sum(0)
-        pixels += len(values)
-    mean = total / pixels
-    deviation = np.sqrt(np.maximum(squares / pixels - mean**2, 0))
-    return {"images": len(images), "mean": mean.tolist(), "deviation": deviation.tolist()}
-
-
-def render_folder(out: Path, style: str, number: int, seed: int, size: tuple[int, int]) -> None:
-    """Render procedural scenes as a folder data set; an existing folder is refused.
-
-    Raises:
-        DataError: The folder exists and is not empty, or the style is unknown.
-    """
-    if style not in ("game", "camera"):
-        raise DataError(f"no style {style!r}; there are 'game' and 'camera'")
-    if out.exists() and any(out.iterdir()):
-        raise DataError(f"{out} exists and is not empty; name a new folder")
-    names = [f"{style}/{index:05d}" for index in range(number)]
-    for index, name in enumerate(names):
-        image, labels = render(style, seed, index, size)
-        save_png(out / "images" / f"{name}.png", image)
-        save_png(out / "labels" / f"{name}.png", labels)
-    palette = [list(colour) for colour in CAMVID11.palette]
-    table = {
-        "name": f"street-{style}",
-        "classes": list(CLASSES),
-        "palette": palette,
-        "void_id": 255,
-    }
-    write_json(out / "classes.json", table)
-    write_text(out / "splits" / f"{style}.txt", "".join(f"{name}\n" for name in names))

@@ -54,9 +54,11 @@ class Format(ABC):
     Attributes:
         own_sizes: Whether a label may have another size than its image; each is then resized to
             the working size on its own.
+        stored: Whether there are files; else images are made at the size asked for.
     """
 
     own_sizes: ClassVar[bool] = False
+    stored: ClassVar[bool] = True
 
     @abstractmethod
     def list_images(self) -> Listing:

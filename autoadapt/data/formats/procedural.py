@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ class Procedural(Format):
         count: Number of images.
         seed: Seed of the set.
     """
+
+    stored: ClassVar[bool] = False
 
     style: Literal["game", "camera"] = "game"
     count: Positive = 100
