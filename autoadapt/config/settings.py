@@ -44,6 +44,8 @@ class DatasetSettings(Strict):
         kind: Name of the format, such as ``folder``, ``procedural``, ``gta5`` or ``cityscapes``.
         options: Keys of that format alone, such as ``root`` and ``split``; they are described at
             its class, ``data/formats/<kind>.py``.
+        subset: Path of a text file with one image name per line; only these images are meant.
+            Folders before a name and what follows it in a file's name do not matter.
         order: ``listed`` keeps the order of the format, ``name`` sorts by file name (the order in
             time where names carry frame numbers).
         hold_out: Number of images kept apart for validation, chosen by their names alone.
@@ -57,6 +59,7 @@ class DatasetSettings(Strict):
 
     kind: str
     options: dict[str, Any] = field(default_factory=dict)
+    subset: str = ""
     order: Literal["listed", "name"] = "listed"
     hold_out: Annotated[int, Field(ge=0)] = 0
     side: Literal["train", "validation"] = "train"

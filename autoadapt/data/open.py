@@ -7,6 +7,7 @@ that has no labels.
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 
 from autoadapt.config.load import make_format
 from autoadapt.config.settings import DatasetSettings, DataSettings
@@ -195,8 +196,14 @@ def _check_places(found: Mapping[str, Originals]) -> None:
 def _found(dataset: DatasetSettings) -> Originals:
     found = find_images(dataset)
     for remark in found.listing.remarks:
-        logger.warning("%s: %s", found.listing.where, remark)
+        _warn_once(f"{found.listing.where}: {remark}")
     return found
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Tell it when a data set is opened first, not at every opening."""
+    logger.warning("%s", text)
 
 
 def _open_labelled(settings: DataSettings, key: str) -> LabelledImages:

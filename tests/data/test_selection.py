@@ -1,13 +1,14 @@
 """Order, held-out images and parts of a listing."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from autoadapt.config.settings import DatasetSettings
 from autoadapt.data.formats.base import Listing
 from autoadapt.data.selection import chosen
-from autoadapt.errors import ConfigError
+from autoadapt.errors import ConfigError, DataError
 
 ANY = DatasetSettings(kind="folder")
 
@@ -95,3 +96,63 @@ def test_the_part_is_cut_from_the_side() -> None:
 def test_holding_out_everything_is_refused() -> None:
     with pytest.raises(ConfigError, match="hold_out is 3, but there are only 3 images"):
         sides(many(3), 3)
+
+
+CITY = ("train/ulm/ulm_000000_000019", "train/ulm/ulm_000001_000019", "train/bonn/bonn_000000_1")
+
+
+def subset(folder: Path, text: str) -> DatasetSettings:
+    (folder / "names.txt").write_text(text)
+    return replace(ANY, subset=str(folder / "names.txt"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train/ulm/ulm_000001_000019",
+        "ulm_000001_000019",
+        "/data/leftImg8bit/train/ulm/ulm_000001_000019_leftImg8bit.png",
+        "ulm_000001_000019_leftImg8bit_foggy_beta_0.02.png",
+        "train\\ulm\\ulm_000001_000019.PNG".replace("PNG", "png"),
+    ],
+)
+def test_a_subset_names_images_in_the_ways_that_lists_do(tmp_path: Path, line: str) -> None:
+    found = chosen(listing(*CITY), subset(tmp_path, f"\n{line}\n"))
+    assert found.ids == (CITY[1],)
+    assert found.remarks == ()
+
+
+def test_a_subset_keeps_the_order_of_the_data_set(tmp_path: Path) -> None:
+    found = chosen(listing(*CITY), subset(tmp_path, "bonn_000000_1\nulm_000000_000019\n"))
+    assert found.ids == (CITY[0], CITY[2])
+
+
+def test_names_of_other_splits_are_remarked_on(tmp_path: Path) -> None:
+    found = chosen(listing(*CITY), subset(tmp_path, "ulm_000000_000019\nval/lindau_000000_000019"))
+    assert found.ids == (CITY[0],)
+    assert "1 of 2 names in the subset" in found.remarks[0]
+
+
+def test_one_name_in_two_folders_needs_its_folder(tmp_path: Path) -> None:
+    both = listing("day/a", "night/a")
+    assert chosen(both, subset(tmp_path, "x/night/a.png")).ids == ("night/a",)
+    with pytest.raises(DataError, match="names none of the 2 images"):
+        chosen(both, subset(tmp_path, "a"))
+
+
+def test_a_subset_of_other_images_shows_both_sides(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"names none of the 3.*'00001'.*train/ulm"):
+        chosen(listing(*CITY), subset(tmp_path, "00001\n00002\n"))
+
+
+def test_a_missing_subset_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing.txt is not a file; .* one image name per line"):
+        chosen(listing(*CITY), replace(ANY, subset=str(tmp_path / "nothing.txt")))
+
+
+def test_images_are_held_out_of_the_subset(tmp_path: Path) -> None:
+    names = subset(tmp_path, "\n".join(many(200).ids[:40]))
+    held = chosen(many(200), replace(names, hold_out=10, side="validation")).ids
+    rest = chosen(many(200), replace(names, hold_out=10)).ids
+    assert (len(held), len(rest)) == (10, 30)
+    assert max(held + rest) == "00040"

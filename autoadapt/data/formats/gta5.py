@@ -139,6 +139,7 @@ def _label_size(path: Path) -> Size:
 
 def _split_names(path: Path, split: str) -> set[str]:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     if not path.is_file():
         raise DataError(
@@ -147,6 +148,6 @@ def _split_names(path: Path, split: str) -> set[str]:
         )
     try:
         numbers = loadmat(path)[f"{split}Ids"].ravel()
-    except (KeyError, ValueError, TypeError, NotImplementedError) as error:
+    except (KeyError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
         raise DataError(f"{path} is not the split file of GTA5: {error}") from error
     return {f"{int(number):05d}" for number in numbers}
