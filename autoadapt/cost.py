@@ -1,7 +1,7 @@
 """What a network costs: multiply-adds, parameters, activations, measured latency.
 
-Convention: one multiply-add counts as one. Convolutions, linear layers and matrix products
-(``COUNTED``) count, a bias does not; ``IGNORED`` says what does not count and why, and an operator
+Convention: one multiply-add counts as one. Convolutions, linear layers, matrix products and
+attention (``COUNTED``) count, a bias does not; ``IGNORED`` says what does not count and why, and an operator
 in neither table is an error rather than a silent zero. Published tables of this field often add
 two operations per output element of a batch normalisation: ``paper_macs`` does
 (DeepLabV2-ResNet101 with both heads at 512 x 1024: 379.53 G, and 380.50 G by the rule of the
@@ -46,6 +46,13 @@ Size = tuple[int, int]
 Handle = Callable[[list[Any], list[Any]], Any]
 """Counts one traced operator from its inputs and outputs."""
 
+
+def attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """Count similarity of every query and key, and the mean of the values it weighs."""
+    query, key, value = (part.type().sizes() for part in inputs[:3])
+    return int(math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1]))
+
+
 COUNTED: dict[str, Handle] = {
     "_convolution": conv_flop_jit,
     "addmm": addmm_flop_jit,
@@ -53,6 +60,7 @@ COUNTED: dict[str, Handle] = {
     "linear": linear_flop_jit,
     "matmul": matmul_flop_jit,
     "mm": matmul_flop_jit,
+    "scaled_dot_product_attention": attention_macs,
 }
 """Operators made of multiply-adds, and how many those are."""
 
@@ -61,11 +69,20 @@ IGNORED = {
         "add",
         "add_",
         "div",
+        "gelu",
+        "hardsigmoid",
+        "hardsigmoid_",
+        "hardswish",
+        "hardswish_",
         "mul",
+        "mul_",
         "neg",
         "relu",
+        "relu6",
         "relu_",
         "sigmoid",
+        "silu",
+        "silu_",
         "softmax",
         "sub",
         "tanh",
@@ -74,6 +91,8 @@ IGNORED = {
         "adaptive_avg_pool2d",
         "avg_pool2d",
         "max_pool2d",
+        "max_pool2d_with_indices",
+        "max_unpool2d",
         "mean",
         "upsample_bilinear2d",
         "upsample_nearest2d",
@@ -83,7 +102,17 @@ IGNORED = {
         "instance_norm",
         "layer_norm",
     ),
-    "a copy, a view or a size": ("clone", "expand_as", "numel", "view_as"),
+    "a copy, a view or a size": (
+        "clone",
+        "expand_as",
+        "flip",
+        "numel",
+        "pad",
+        "roll",
+        "unflatten",
+        "view_as",
+    ),
+    "does nothing outside training": ("dropout", "feature_dropout"),
 }
 """Operators that count nothing, by the reason why, besides the reshaping and copying ones that
 fvcore knows to be free. Batch normalisation has a count of its own: with stored statistics it
@@ -273,11 +302,40 @@ class _Metered(TorchFunctionMode):
     ) -> Any:
         if func is torch.conv2d:
             images, weight, bias, stride, padding, dilation, groups = args
-            no, cudnn = [0, 0], (False, False, False, False)
-            return torch._convolution(
-                images, weight, bias, stride, padding, dilation, False, no, groups, *cudnn
-            )
+            return _convolution(images, weight, bias, (stride, padding, dilation, None, groups))
+        if func is torch.conv_transpose2d:
+            images, weight, bias, stride, padding, extra, groups, dilation = args
+            return _convolution(images, weight, bias, (stride, padding, dilation, extra, groups))
+        if func is nn.functional.max_unpool2d:
+            return _unpooled(*args, **(kwargs or {}))
         if func is nn.functional.batch_norm:
             self.batch_norm_elements += int(args[0].numel())
             return args[0]
         return func(*args, **(kwargs or {}))
+
+
+def _convolution(
+    images: Tensor, weight: Tensor, bias: Tensor | None, geometry: tuple[Any, ...]
+) -> Tensor:
+    """Record a convolution; one with an extra output size is a transposed one."""
+    stride, padding, dilation, extra, groups = geometry
+    transposed, cudnn = extra is not None, (False, False, False, False)
+    extra = extra if transposed else [0, 0]
+    return torch._convolution(
+        images, weight, bias, stride, padding, dilation, transposed, extra, groups, *cudnn
+    )
+
+
+def _unpooled(
+    maxima: Tensor,
+    places: Tensor,
+    kernel_size: int,
+    stride: int | None = None,
+    padding: int = 0,
+    output_size: Size | None = None,
+) -> Tensor:
+    """Record an unpooling; PyTorch's own function wants to check sizes, which are tensors here."""
+    step = kernel_size if stride is None else stride
+    sides = [(int(n) - 1) * step - 2 * padding + kernel_size for n in maxima.shape[2:]]
+    unpooled: Tensor = torch._C._nn.max_unpool2d(maxima, places, output_size or sides)
+    return unpooled

@@ -13,11 +13,14 @@ class Features(NamedTuple):
     """Feature maps by role, each (N, C, H / stride, W / stride).
 
     ``low`` holds edges and texture, ``mid`` feeds an auxiliary head, ``deep`` feeds the main one.
+    ``skips`` is whatever else the decoder of this one network takes over from its encoder, such
+    as further maps or the places of maxima; methods pass it on as it is.
     """
 
     low: Tensor
     mid: Tensor
     deep: Tensor
+    skips: tuple[Tensor, ...] = ()
 
 
 class Output(NamedTuple):

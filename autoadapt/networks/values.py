@@ -41,6 +41,20 @@ class ValueReader:
             return value
         raise self._wrong(key, value, "true or false")
 
+    def text(self, key: str) -> str:
+        """Return text that is not empty."""
+        value = self._value(key)
+        if isinstance(value, str) and value:
+            return value
+        raise self._wrong(key, value, "text")
+
+    def share(self, key: str) -> float:
+        """Return a number from 0 up to, but not, 1."""
+        value = self._value(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
+            return float(value)
+        raise self._wrong(key, value, "a number from 0 up to, but not, 1")
+
     def positive(self, key: str) -> int:
         """Return a whole number above zero."""
         value = self._value(key)
@@ -56,6 +70,13 @@ class ValueReader:
             if len(numbers) == len(value):
                 return numbers
         raise self._wrong(key, value, "a list of whole numbers above 0, such as [1, 2]")
+
+    def several(self, key: str, count: int) -> tuple[int, ...]:
+        """Return as many whole numbers above zero as the family has stages or levels."""
+        numbers = self.positives(key)
+        if len(numbers) != count:
+            raise self._wrong(key, numbers, f"{count} whole numbers above 0")
+        return numbers
 
     def inactive(self, *keys: str) -> None:
         """Note keys that exist but have no effect next to the values read so far."""

@@ -9,12 +9,18 @@ Norm = Literal["bn", "ibn_a"]
 
 
 def convolution(
-    inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1, groups: int = 1
 ) -> nn.Conv2d:
     """Return a convolution without bias that keeps the size, up to the stride (rounded up)."""
-    padding = dilation * (kernel // 2)
     return nn.Conv2d(
-        inputs, outputs, kernel, stride=stride, padding=padding, dilation=dilation, bias=False
+        inputs,
+        outputs,
+        kernel,
+        stride=stride,
+        padding=dilation * (kernel // 2),
+        dilation=dilation,
+        groups=groups,
+        bias=False,
     )
 
 
