@@ -1,9 +1,9 @@
 """What a network costs: multiply-adds, parameters, activations, measured latency.
 
 Convention: one multiply-add counts as one. Convolutions, linear layers, matrix products and
-attention (``COUNTED``) count, a bias does not; ``IGNORED`` says what does not count and why, and an operator
-in neither table is an error rather than a silent zero. Published tables of this field often add
-two operations per output element of a batch normalisation: ``paper_macs`` does
+attention (``COUNTED``) count, a bias does not; ``IGNORED`` says what does not count and why, and
+an operator in neither table is an error rather than a silent zero. Published tables of this field
+often add two operations per output element of a batch normalisation: ``paper_macs`` does
 (DeepLabV2-ResNet101 with both heads at 512 x 1024: 379.53 G, and 380.50 G by the rule of the
 papers).
 """
@@ -13,7 +13,7 @@ import statistics
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -329,13 +329,15 @@ def _convolution(
 def _unpooled(
     maxima: Tensor,
     places: Tensor,
-    kernel_size: int,
-    stride: int | None = None,
+    kernel_size: Sequence[int],
+    stride: None = None,
     padding: int = 0,
-    output_size: Size | None = None,
+    output_size: None = None,
 ) -> Tensor:
     """Record an unpooling; PyTorch's own function wants to check sizes, which are tensors here."""
-    step = kernel_size if stride is None else stride
-    sides = [(int(n) - 1) * step - 2 * padding + kernel_size for n in maxima.shape[2:]]
-    unpooled: Tensor = torch._C._nn.max_unpool2d(maxima, places, output_size or sides)
+    if stride is not None or padding or output_size is not None:
+        raise SpaceError("an unpooling is counted only with the stride of its kernel, unpadded")
+    sides = zip(maxima.shape[2:], kernel_size, strict=True)
+    size = [int(side) * kernel for side, kernel in sides]
+    unpooled: Tensor = torch._C._nn.max_unpool2d(maxima, places, size)
     return unpooled

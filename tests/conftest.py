@@ -1,5 +1,6 @@
 """What every test shares: data packs and golden vectors, where the machine has them."""
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,7 +83,8 @@ def tiny_architecture() -> "Architecture":
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs a test that takes ``smoke_architecture`` on a small network of every family.
 
-    Twice where an auxiliary head is a choice: with one and without.
+    Twice where an auxiliary head is a choice: with one and without. Skipped where the family needs
+    an optional package that is not there.
     """
     if "smoke_architecture" not in metafunc.fixturenames:
         return
@@ -90,11 +92,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from autoadapt.plugins import available
     from autoadapt.space.architecture import Architecture
 
-    small = {}
-    for family in available("networks.families"):
-        values = find_family(family).smoke_values
+    small = []
+    for name in available("networks.families"):
+        family = find_family(name)
+        values, extra = family.smoke_values, family.extra
+        absent = extra is not None and importlib.util.find_spec(extra) is None
+        skipped = pytest.mark.skipif(absent, reason=f"the optional package {extra} is not there")
         choices = {"-aux": True, "-plain": False} if "aux" in values else {"": None}
         for ending, aux in choices.items():
             changed = {} if aux is None else {"aux": aux}
-            small[family + ending] = Architecture.of(family, {**values, **changed})
-    metafunc.parametrize("smoke_architecture", list(small.values()), ids=list(small))
+            architecture = Architecture.of(name, {**values, **changed})
+            small.append(pytest.param(architecture, id=name + ending, marks=skipped))
+    metafunc.parametrize("smoke_architecture", small)

@@ -48,9 +48,12 @@ class SegmentationNetwork(nn.Module, ABC):
         has_aux: Whether ``Output.aux_logits`` is there.
         smoke_values: Of a family, the values of a network of a few thousand weights; contract
             tests build it, once with ``aux`` and once without where the family has this choice.
+        extra: Of a family, the optional package that building needs, which is also the name of
+            the extra of this package that installs it; absent for all but one.
     """
 
     smoke_values: ClassVar[Mapping[str, Any]]
+    extra: ClassVar[str | None] = None
 
     num_classes: int
     taps: Mapping[str, Tap]

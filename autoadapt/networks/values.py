@@ -92,7 +92,7 @@ class ValueReader:
         if extra:
             raise SpaceError(
                 f"{self.family}: {', '.join(map(self._excuse, extra))}; "
-                f"expected exactly: {', '.join(sorted(self.asked))}"
+                f"expected exactly: {', '.join(sorted(set(self.asked)))}"
             )
 
     def _excuse(self, key: str) -> str:

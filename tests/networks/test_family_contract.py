@@ -137,6 +137,7 @@ def parameters_of(network: nn.Module) -> int:
 
 def test_channels_last_and_bfloat16_change_little(smoke_architecture: Architecture) -> None:
     network: SegmentationNetwork = build(smoke_architecture, CLASSES, seed=3).eval()
+    off_zero(network)
     images = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
         plain = network(images).logits
@@ -146,5 +147,16 @@ def test_channels_last_and_bfloat16_change_little(smoke_architecture: Architectu
             half = network(images).logits.float()
 
     torch.testing.assert_close(last, plain, rtol=1e-3, atol=1e-4)
-    scale = plain.abs().max()
-    torch.testing.assert_close(half / scale, plain / scale, rtol=0, atol=0.1)
+    # Not of every pixel: where two maxima are nearly alike, unpooling may choose the other one.
+    assert ((half - plain).abs() / plain.abs().max()).quantile(0.95) < 0.1
+
+
+@pytest.mark.slow
+def test_it_can_be_exported(smoke_architecture: Architecture) -> None:
+    network = build(smoke_architecture, CLASSES, seed=3).eval()
+    images = torch.randn(1, 3, 65, 98)
+    exported = torch.export.export(network, (images,)).module()
+    with torch.no_grad():
+        found, wanted = exported(images).logits, network(images).logits
+
+    torch.testing.assert_close(found, wanted)

@@ -40,6 +40,12 @@ def normalisation(channels: int, norm: Norm) -> nn.Module:
     return InstanceBatchNorm(channels) if norm == "ibn_a" else nn.BatchNorm2d(channels)
 
 
+def zero_bias(layer: nn.Conv2d | nn.Linear) -> None:
+    """Start the biases of a layer at zero, if it has any."""
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 def initialise(module: nn.Module) -> None:
     """Give every convolution inside He et al.'s normal weights and zero biases.
 
@@ -49,8 +55,7 @@ def initialise(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.Conv2d) and part not in gates:
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
+            zero_bias(part)
 
 
 class InstanceBatchNorm(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from autoadapt.networks.blocks.layers import convolution
+from autoadapt.networks.blocks.layers import convolution, zero_bias
 from autoadapt.networks.blocks.transformer import to_map, to_tokens
 
 
@@ -175,5 +175,5 @@ def classifier(inputs: int, num_classes: int) -> nn.Conv2d:
     """Return a 1x1 convolution with small normal weights and zero biases."""
     layer = nn.Conv2d(inputs, num_classes, 1)
     nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)
+    zero_bias(layer)
     return layer

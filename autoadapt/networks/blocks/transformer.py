@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from autoadapt.networks.blocks.layers import zero_bias
+
 Grid = tuple[int, int]
 """Height and width of the map that tokens lie on."""
 
@@ -69,7 +71,8 @@ class EfficientSelfAttention(nn.Module):
 
     def _split(self, tokens: Tensor) -> Tensor:
         """(N, n, C) to (N, heads, n, C / heads)."""
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        images, length, _ = tokens.shape
+        return tokens.reshape(images, length, self.heads, -1).transpose(1, 2)
 
 
 class DepthwiseMixer(nn.Module):
@@ -129,7 +132,8 @@ class MixBlock(nn.Module):
     def forward(self, tokens: Tensor, grid: Grid) -> Tensor:
         """Map (N, h * w, C) to the same shape."""
         tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), grid))
-        return tokens + self.drop_path(self.mlp(self.norm2(tokens), grid))
+        mixed: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens), grid))
+        return mixed
 
 
 class OverlapPatchEmbed(nn.Module):
@@ -156,7 +160,7 @@ class OverlapPatchEmbed(nn.Module):
 
 def to_map(tokens: Tensor, grid: Grid) -> Tensor:
     """Lay tokens (N, h * w, C) out as a map (N, C, h, w)."""
-    return tokens.transpose(1, 2).unflatten(2, grid)
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, *grid)
 
 
 def to_tokens(features: Tensor) -> Tensor:
@@ -169,12 +173,11 @@ def initialise_transformer(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.trunc_normal_(part.weight, std=0.02)
-            nn.init.zeros_(part.bias)
+            zero_bias(part)
         elif isinstance(part, nn.Conv2d):
             fan_out = part.weight[0, 0].numel() * part.out_channels // part.groups
             nn.init.normal_(part.weight, std=(2 / fan_out) ** 0.5)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
+            zero_bias(part)
 
 
 def drop_path_rates(highest: float, count: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""The convolutions of VGG-16, for encoders that keep what its pooling layers see.
+"""The convolutions of VGG networks.
 
 The layers lie flat in one sequence in torchvision's order, so its ``features.N`` fit as names.
 """
@@ -39,13 +39,10 @@ def vgg16_features(
     return nn.Sequential(*layers)
 
 
-def conv_relu(inputs: int, outputs: int, *, batch_norm: bool) -> list[nn.Module]:
-    """Return a 3x3 convolution with bias, perhaps a batch normalisation, and a rectifier.
-
-    Initialised as He et al. (2015) do for rectifiers, with biases at zero.
-    """
-    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
-    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
+def conv_relu(
+    inputs: int, outputs: int, *, dilation: int = 1, batch_norm: bool = False
+) -> list[nn.Module]:
+    """Return a 3x3 convolution with bias that keeps the size, perhaps a norm, and a rectifier."""
+    layer = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
     norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
     return [layer, *norm, nn.ReLU(inplace=True)]

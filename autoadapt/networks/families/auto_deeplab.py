@@ -18,6 +18,7 @@ Choices (flat keys):
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from autoadapt.networks.blocks.cells import AutoDeeplabCell, Edge, resized
 from autoadapt.networks.blocks.heads import AsppConcat, ContextHead
 from autoadapt.networks.blocks.layers import convolution
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
+from autoadapt.networks.families._head_plan import listed
 from autoadapt.networks.values import ValueReader
 from autoadapt.space.architecture import Value, thaw
 
@@ -118,12 +120,12 @@ class AutoDeeplabPlan:
         """Return the plan in a few sentences."""
         return (
             f"{len(self.path)} Auto-DeepLab cells along strides "
-            f"{', '.join(map(str, self.path))}, {self.width} filters wide at stride 4, behind "
+            f"{listed(self.path)}, {self.width} filters wide at stride 4, behind "
             f"three convolutions of {self.stem_width}, {self.stem_width} and "
             f"{2 * self.stem_width} channels. The head concatenates parallel convolutions and "
-            f"image pooling at dilation rates {', '.join(map(str, self.rates))}, "
+            f"image pooling at dilation rates {listed(self.rates)}, "
             f"{self.head_width} channels wide, and is refined by the output of cell "
-            f"{self.low + 1}. No auxiliary head."
+            f"{self.low + 1}. There is no auxiliary head."
         )
 
 
@@ -140,6 +142,14 @@ class AutoDeeplab(SegmentationNetwork):
     Raises:
         SpaceError: A value is missing, unknown or malformed; the message names the key.
     """
+
+    smoke_values: ClassVar[Mapping[str, Any]] = {
+        "stem.width": 4,
+        "width": 2,
+        "path": [4, 8, 16, 8, 16, 32, 16, 8],
+        "head.width": 8,
+        "head.rates": [1, 2],
+    }
 
     has_aux = False
 

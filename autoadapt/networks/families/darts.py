@@ -17,6 +17,7 @@ Choices (flat keys):
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -25,6 +26,7 @@ from autoadapt.networks.blocks.cells import DartsCell, Edge
 from autoadapt.networks.blocks.heads import AsppSum
 from autoadapt.networks.blocks.layers import convolution
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
+from autoadapt.networks.families._head_plan import listed
 from autoadapt.networks.values import ValueReader
 from autoadapt.space.architecture import Value
 
@@ -145,7 +147,7 @@ class DartsPlan:
             f"{self.cells} cells of {self.genotype}, {self.width} channels wide, of which cells "
             f"{first + 1} and {second + 1} halve the size, from stride 8 to 32. The head sums "
             f"parallel 3x3 convolutions (DeepLabV2) at dilation rates "
-            f"{', '.join(map(str, self.rates))}; {aux}."
+            f"{listed(self.rates)}; {aux}."
         )
 
 
@@ -161,6 +163,14 @@ class Darts(SegmentationNetwork):
     Raises:
         SpaceError: A value is missing, unknown or malformed; the message names the key.
     """
+
+    smoke_values: ClassVar[Mapping[str, Any]] = {
+        "genotype": "darts_v2",
+        "width": 4,
+        "cells": 5,
+        "head.rates": [1, 2],
+        "aux": True,
+    }
 
     def __init__(self, values: Mapping[str, Value], num_classes: int) -> None:
         super().__init__()

@@ -17,10 +17,12 @@ Choices (flat keys):
 """
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from autoadapt.networks.blocks.layers import initialise, zero_bias
 from autoadapt.networks.blocks.vgg import vgg16_features, vgg16_widths
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
 from autoadapt.networks.values import ValueReader
@@ -41,6 +43,8 @@ class Fcn8s(SegmentationNetwork):
         SpaceError: A value is missing, unknown or malformed; the message names the key.
     """
 
+    smoke_values: ClassVar[Mapping[str, Any]] = {"width": 4, "hidden": 10, "dropout": 0.5}
+
     has_aux = False
 
     def __init__(self, values: Mapping[str, Value], num_classes: int) -> None:
@@ -50,6 +54,7 @@ class Fcn8s(SegmentationNetwork):
         self.num_classes = num_classes
         self.taps = {"low": Tap(low, 8), "mid": Tap(mid, 16), "deep": Tap(deep, 32)}
         self.features = vgg16_features(width, batch_norm=False, pool=caffe_pool)
+        initialise(self.features)
         self.vgg_head = nn.Sequential(
             hidden_layer(deep, hidden, 7),
             nn.ReLU(inplace=True),
@@ -75,7 +80,7 @@ class Fcn8s(SegmentationNetwork):
         return (
             f"FCN-8s: VGG-16 with {width} channels in its first block, two convolutions of "
             f"{hidden} channels with dropout {dropout:g} instead of its linear layers, and "
-            "scores of three pooling layers added up to stride 8. No auxiliary head."
+            "scores of three pooling layers added up to stride 8. There is no auxiliary head."
         )
 
     def encode(self, images: Tensor) -> Features:
@@ -128,7 +133,7 @@ def hidden_layer(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
     """Return a convolution with bias that keeps the size."""
     layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
+    zero_bias(layer)
     return layer
 
 
@@ -136,7 +141,7 @@ def score(inputs: int, num_classes: int) -> nn.Conv2d:
     """Return a classifier of pixels that starts at zero."""
     layer = nn.Conv2d(inputs, num_classes, 1)
     nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    zero_bias(layer)
     return layer
 
 

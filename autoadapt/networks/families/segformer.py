@@ -22,12 +22,11 @@ Choices (flat keys; a key that has no effect next to the others must be absent):
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from autoadapt.errors import SpaceError
-from autoadapt.networks.blocks.pyramid_heads import DaformerHead, MlpHead
 from autoadapt.networks.blocks.transformer import (
     MixBlock,
     OverlapPatchEmbed,
@@ -36,67 +35,13 @@ from autoadapt.networks.blocks.transformer import (
     to_map,
 )
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
+from autoadapt.networks.families._head_plan import listed
+from autoadapt.networks.families._pyramid_head_plan import PyramidHeadPlan
 from autoadapt.networks.values import ValueReader
 from autoadapt.space.architecture import Value
 
-HeadKind = Literal["mlp", "daformer"]
-
 STAGES = 4
 STRIDES = (4, 8, 16, 32)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadPlan:
-    """One head for a pyramid of maps.
-
-    Attributes:
-        kind: ``mlp`` or ``daformer``.
-        width: Channels of the embeddings.
-        rates: Dilation rates; empty for ``mlp``.
-        dropout: Chance of dropping a channel before the classifier.
-    """
-
-    kind: HeadKind
-    width: int
-    rates: tuple[int, ...]
-    dropout: float
-
-    @classmethod
-    def read(cls, reader: ValueReader) -> "HeadPlan":
-        """Read the choices ``head.*``.
-
-        Raises:
-            SpaceError: A value is missing or malformed.
-        """
-        kinds: tuple[HeadKind, ...] = ("mlp", "daformer")
-        kind = reader.one_of("head.kind", kinds)
-        reader.inactive("head.rates")
-        return cls(
-            kind=kind,
-            width=reader.positive("head.width"),
-            rates=reader.positives("head.rates") if kind == "daformer" else (),
-            dropout=reader.share("head.dropout"),
-        )
-
-    def build(self, channels: tuple[int, ...], num_classes: int) -> MlpHead | DaformerHead:
-        """Return the head for maps of these channels, the largest map first."""
-        if self.kind == "mlp":
-            return MlpHead(channels, self.width, num_classes, dropout=self.dropout)
-        return DaformerHead(
-            channels, self.width, num_classes, rates=self.rates, dropout=self.dropout
-        )
-
-    def describe(self) -> str:
-        """Return the plan in a sentence."""
-        if self.kind == "mlp":
-            return (
-                f"The head embeds every stage in {self.width} channels and fuses them pixel by "
-                "pixel (SegFormer)."
-            )
-        return (
-            f"The head embeds every stage in {self.width} channels and fuses them by separable "
-            f"convolutions at dilation rates {', '.join(map(str, self.rates))} (DAFormer)."
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +54,7 @@ class SegformerPlan:
     reductions: tuple[int, ...]
     ratio: int
     drop_path: float
-    head: HeadPlan
+    head: PyramidHeadPlan
 
     @classmethod
     def read(cls, values: Mapping[str, Value]) -> "SegformerPlan":
@@ -126,7 +71,7 @@ class SegformerPlan:
             reductions=reader.several("encoder.reductions", STAGES),
             ratio=reader.positive("encoder.ratio"),
             drop_path=reader.share("encoder.drop_path"),
-            head=HeadPlan.read(reader),
+            head=PyramidHeadPlan.read(reader),
         )
         reader.finish()
         for width, heads in zip(plan.widths, plan.heads, strict=True):
@@ -141,10 +86,9 @@ class SegformerPlan:
         """Return the plan in a few sentences."""
         return (
             f"A Mix Transformer of {'-'.join(map(str, self.depths))} blocks, "
-            f"{', '.join(map(str, self.widths))} channels wide, whose attention has "
-            f"{', '.join(map(str, self.heads))} heads and keys reduced by "
-            f"{', '.join(map(str, self.reductions))} along each side. "
-            f"{self.head.describe()} No auxiliary head."
+            f"{listed(self.widths)} channels wide, whose attention has {listed(self.heads)} heads "
+            f"and keys reduced by {listed(self.reductions)} along each side. "
+            f"{self.head.sentence()} There is no auxiliary head."
         )
 
 
@@ -161,6 +105,19 @@ class Segformer(SegmentationNetwork):
     Raises:
         SpaceError: A value is missing, unknown or malformed; the message names the key.
     """
+
+    smoke_values: ClassVar[Mapping[str, Any]] = {
+        "encoder.widths": [4, 8, 10, 16],
+        "encoder.depths": [1, 1, 2, 1],
+        "encoder.heads": [1, 2, 5, 8],
+        "encoder.reductions": [8, 4, 2, 1],
+        "encoder.ratio": 2,
+        "encoder.drop_path": 0.1,
+        "head.kind": "daformer",
+        "head.width": 9,
+        "head.rates": [2, 3],
+        "head.dropout": 0.1,
+    }
 
     has_aux = False
 

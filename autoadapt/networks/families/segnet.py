@@ -5,10 +5,12 @@ choice is ``width``, the channels of the first block, 64 in the publication.
 """
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn.functional import max_unpool2d, pad
 
+from autoadapt.networks.blocks.layers import initialise, zero_bias
 from autoadapt.networks.blocks.vgg import DEPTHS, conv_relu, vgg16_features, vgg16_widths
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
 from autoadapt.networks.values import ValueReader
@@ -29,6 +31,8 @@ class Segnet(SegmentationNetwork):
     Raises:
         SpaceError: A value is missing, unknown or malformed; the message names the key.
     """
+
+    smoke_values: ClassVar[Mapping[str, Any]] = {"width": 3}
 
     has_aux = False
 
@@ -51,9 +55,10 @@ class Segnet(SegmentationNetwork):
                 nn.Sequential(*conv_relu(width, width, batch_norm=True)),
             ]
         )
+        initialise(self)
         self.classifier = nn.Conv2d(width, num_classes, 3, padding=1)
         nn.init.kaiming_normal_(self.classifier.weight, nonlinearity="linear")
-        nn.init.zeros_(self.classifier.bias)
+        zero_bias(self.classifier)
 
     @staticmethod
     def describe(values: Mapping[str, Value]) -> str:
@@ -65,7 +70,7 @@ class Segnet(SegmentationNetwork):
         return (
             f"SegNet: the 13 convolutions of VGG-16 with batch normalisation, {read(values)} "
             "channels wide in the first block, and their mirror image, which puts each maximum "
-            "back where it was found. No auxiliary head."
+            "back where it was found. There is no auxiliary head."
         )
 
     def encode(self, images: Tensor) -> Features:
@@ -85,7 +90,7 @@ class Segnet(SegmentationNetwork):
         refined = features.deep
         places = features.skips[::-1]
         for number, block in enumerate(self.decoder):
-            refined = max_unpool2d(refined, places[number], 2)
+            refined = max_unpool2d(refined, places[number], [2, 2])
             if number + 1 < len(places):
                 height, width = places[number + 1].shape[2:]
                 refined = refined[:, :, :height, :width]

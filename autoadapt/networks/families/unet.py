@@ -16,12 +16,18 @@ Choices (flat keys):
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from autoadapt.networks.blocks.layers import conv_norm_relu, convolution, initialise
+from autoadapt.networks.blocks.layers import (
+    conv_norm_relu,
+    convolution,
+    initialise,
+    zero_bias,
+)
 from autoadapt.networks.blocks.residual import BlockPlan, Bottleneck
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
 from autoadapt.networks.values import ValueReader
@@ -74,6 +80,12 @@ class Unet(SegmentationNetwork):
         SpaceError: A value is missing, unknown or malformed; the message names the key.
     """
 
+    smoke_values: ClassVar[Mapping[str, Any]] = {
+        "encoder.width": 4,
+        "encoder.depths": [1, 2, 1, 1],
+        "decoder.widths": [10, 9, 8, 7, 6],
+    }
+
     has_aux = False
 
     def __init__(self, values: Mapping[str, Value], num_classes: int) -> None:
@@ -86,7 +98,7 @@ class Unet(SegmentationNetwork):
         self.decoder = UnetDecoder(plan.encoder_widths, plan.decoder_widths)
         head = nn.Conv2d(plan.decoder_widths[-1], num_classes, 3, padding=1)
         nn.init.xavier_uniform_(head.weight)
-        nn.init.zeros_(head.bias)
+        zero_bias(head)
         self.segmentation_head = nn.Sequential(head)
 
     @staticmethod
@@ -101,7 +113,7 @@ class Unet(SegmentationNetwork):
             f"U-Net: a residual encoder of {'-'.join(map(str, plan.depths))} bottleneck blocks "
             f"behind a stem of {plan.width} channels, and a decoder of "
             f"{'-'.join(map(str, plan.decoder_widths))} channels that takes over the maps of "
-            "every stride up to the size of the image. No auxiliary head."
+            "every stride up to the size of the image. There is no auxiliary head."
         )
 
     def encode(self, images: Tensor) -> Features:
@@ -190,8 +202,9 @@ class UnetBlock(nn.Module):
         super().__init__()
         self.conv1 = conv_norm_relu(inputs, outputs, 3)
         self.conv2 = conv_norm_relu(outputs, outputs, 3)
-        for layer in (self.conv1[0], self.conv2[0]):
-            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, H, W)."""

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from autoadapt.networks.blocks.layers import initialise
+from autoadapt.networks.blocks.vgg import conv_relu
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
 from autoadapt.networks.families._head_plan import HeadPlan, listed
 from autoadapt.networks.values import ValueReader, options
@@ -127,13 +128,13 @@ class VggDeeplab(SegmentationNetwork):
         layers, ends, channels = [], [], 3
         for number, (depth, width) in enumerate(zip(plan.depths, plan.widths, strict=True), 1):
             for _ in range(depth):
-                layers += convolution_relu(channels, width, DILATION.get(number, 1))
+                layers += conv_relu(channels, width, dilation=DILATION.get(number, 1))
                 channels = width
             ends.append(len(layers))
             if number in POOLED:
                 layers.append(nn.MaxPool2d(2))
         for _ in range(2):
-            layers += convolution_relu(channels, plan.context_width, CONTEXT_DILATION)
+            layers += conv_relu(channels, plan.context_width, dilation=CONTEXT_DILATION)
             channels = plan.context_width
         self.features = nn.Sequential(*layers)
         initialise(self)
@@ -172,9 +173,3 @@ class VggDeeplab(SegmentationNetwork):
     def head_modules(self) -> list[nn.Module]:
         """Return the auxiliary head, if any, and the main one."""
         return [head for head in (self.aux_classifier, self.classifier) if head is not None]
-
-
-def convolution_relu(inputs: int, outputs: int, dilation: int) -> list[nn.Module]:
-    """Return a 3x3 convolution with bias that keeps the size, and a rectifier."""
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
-    return [convolution, nn.ReLU(inplace=True)]
