@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from autoadapt import cost
 from autoadapt.errors import SpaceError
+from autoadapt.networks.blocks.cells import Atrous, FactorizedReduce, SeparableTwice
 from autoadapt.networks.blocks.heads import AsppSum, DualAttention
 from autoadapt.networks.blocks.layers import InstanceBatchNorm, SqueezeExcite
 from autoadapt.networks.blocks.residual import BasicBlock, BlockPlan, Bottleneck
+from autoadapt.networks.blocks.transformer import MixBlock, to_map, to_tokens
 from autoadapt.networks.build import build
 from autoadapt.space.reading import load
 
@@ -32,6 +34,37 @@ class Head(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         classes: Tensor = self.linear(images.mean(dim=(2, 3)))
         return classes
+
+
+class Unpooling(nn.Module):
+    """Pools by two and puts the maxima back."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        even = nn.functional.pad(images, (0, 1, 0, 1))
+        pooled, places = nn.functional.max_pool2d(even, 2, return_indices=True)
+        return nn.functional.max_unpool2d(pooled, places, [2, 2])
+
+
+class Tokens(nn.Module):
+    """A block of a transformer as a module of maps."""
+
+    def __init__(self, reduction: int) -> None:
+        super().__init__()
+        self.block = MixBlock(6, heads=2, reduction=reduction, ratio=4, drop_path=0.1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        return to_map(self.block(to_tokens(images), (height, width)), (height, width))
+
+
+class Attention(nn.Module):
+    """Three heads of 2 channels; 45 queries, 30 keys, values of 4 channels."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        query = images.reshape(len(images), 3, 2, -1).transpose(2, 3)
+        key = query[:, :, :30]
+        value = torch.cat([key, key], dim=3)
+        return nn.functional.scaled_dot_product_attention(query, key, value)
 
 
 class Sorter(nn.Module):
@@ -84,6 +117,33 @@ class Sorter(nn.Module):
             4 * 45 * 8 + 45 * (1 + 1 + 8) + 45 * 45 + 45 * 8 + 64 + 45 * 8,
             4 * 45 * 8,
         ),
+        # each of 45 pixels spreads 4x4 taps of 6 x 7 over the 10 x 18 it makes
+        (nn.ConvTranspose2d(6, 7, 4, stride=2, padding=1), 45 * 16 * 6 * 7, 180 * 7, 0),
+        # in two groups, of 3 x 4 each
+        (nn.ConvTranspose2d(6, 8, 2, stride=2, groups=2), 45 * 4 * 2 * 3 * 4, 180 * 8, 0),
+        (Unpooling(), 0, 0, 0),
+        # similarity of 45 with 30 in 2 channels, mean of 30 in 4 channels, three heads
+        (Attention(), 3 * 45 * 30 * (2 + 4), 3 * 45 * 4, 0),
+        # query, key and value, output: 6 x 6 each; attention of two heads of 3 in both products;
+        # 6 to 24 to 6, and 3x3 of 24 channels alone
+        (
+            Tokens(1),
+            45 * 4 * 36 + 45 * 45 * 6 * 2 + 45 * 2 * 6 * 24 + 45 * 9 * 24,
+            45 * (6 + 12 + 6 + 6) + 45 * (24 + 24 + 6),
+            0,
+        ),
+        # 5 x 9 pixels are 2 x 4 squares of 2x2: keys and values for 8 of them
+        (
+            Tokens(2),
+            45 * 2 * 36 + 8 * (4 * 36 + 2 * 36) + 45 * 8 * 6 * 2 + 45 * (2 * 6 * 24 + 9 * 24),
+            45 * (6 + 6 + 6) + 8 * (6 + 12) + 45 * (24 + 24 + 6),
+            0,
+        ),
+        # twice: 9 taps of 6 channels alone, and 6 x 6 across; the first halves the size
+        (SeparableTwice(6, 3, stride=2), 15 * 2 * (9 * 6 + 36), 4 * 15 * 6, 2 * 15 * 6),
+        # two 1x1 convolutions from 6 to 3 channels
+        (FactorizedReduce(6, 6), 15 * 2 * 6 * 3, 15 * 6, 15 * 6),
+        (Atrous(6, 5, stride=2, eps=1e-3), 15 * 25 * 36, 15 * 6, 15 * 6),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
@@ -98,6 +158,16 @@ def test_counts_equal_hand_written_products(
 def test_an_operator_without_a_rule_is_an_error() -> None:
     with pytest.raises(SpaceError, match=r"no rule to count aten::sort in Sorter"):
         counted(Sorter(), 1, 6, 5, 9)
+
+
+def test_an_unpooling_of_another_stride_is_an_error() -> None:
+    class Odd(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            pooled, places = nn.functional.max_pool2d(images, 2, stride=1, return_indices=True)
+            return nn.functional.max_unpool2d(pooled, places, [2, 2], [1, 1])
+
+    with pytest.raises(SpaceError, match="only with the stride of its kernel"):
+        counted(Odd(), 1, 6, 5, 9)
 
 
 def test_counting_is_silent_and_leaves_no_trace(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,48 @@
+"""Every network can be scored: statistics are collected from small ones of all families."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autoadapt import plugins
+from autoadapt.networks.build import build
+from autoadapt.scores._collect import Sample, collect
+from autoadapt.scores._compute import compute, make
+from autoadapt.space.architecture import Architecture
+
+SIZE = (35, 50)
+SCORES = plugins.available("scores")
+
+
+class Halves:
+    """Region maps of two images, an upper and a lower half."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> NDArray[np.uint16]:
+        upper, lower = SIZE[0] // 2, SIZE[0] - SIZE[0] // 2
+        return np.repeat([0, 1], [upper, lower]).astype(np.uint16)[:, None].repeat(SIZE[1], 1)
+
+    def count(self, index: int) -> int:
+        return 2
+
+
+def test_all_scores_are_finite(smoke_architecture: Architecture) -> None:
+    network = build(smoke_architecture, 4, seed=5).train()
+    source, target = torch.randn(2, 2, 3, *SIZE, generator=torch.Generator().manual_seed(1))
+    sample = Sample(
+        source=source.split(1),
+        target=target.split(1),
+        regions=Halves(),
+        pixels_per_image=12,
+        seed=3,
+    )
+    statistics = collect(network, sample, costs={"macs": 1.0, "params": 2.0})
+    values, errors = compute({name: make(name, {}) for name in SCORES}, statistics)
+
+    assert errors == {}
+    assert set(values) == set(SCORES)
+    assert np.isfinite(list(values.values())).all()
+    assert statistics.target_features.shape == (24, network.taps["deep"].channels)
+    assert network.training
