@@ -14,6 +14,7 @@ from autoadapt.config.load import make
 from autoadapt.config.settings import PluginSettings, TrainingSettings
 from autoadapt.data.batches import SourceBatch, TargetBatch
 from autoadapt.data.training import StepBatch, TrainingData
+from autoadapt.data.views import subset
 from autoadapt.errors import DataError
 from autoadapt.networks.build import build
 from autoadapt.networks.contract import SegmentationNetwork
@@ -41,6 +42,16 @@ def plugin(name: str, **options: Any) -> PluginSettings:
 def new(name: str, **options: Any) -> Method:
     method: Method = make("uda", plugin(name, **options))
     return method
+
+
+@pytest.fixture
+def toy_data(request: pytest.FixtureRequest, toy_data: TrainingData) -> TrainingData:
+    """The toy data, with another source for methods that keep several apart."""
+    callspec = getattr(request.node, "callspec", None)
+    name = callspec.params.get("name") if callspec else None
+    if name is None or find("uda", name).needs.sources == 1:
+        return toy_data
+    return dataclasses.replace(toy_data, further={"other": subset(toy_data.source, [3, 0, 4])})
 
 
 @pytest.fixture
