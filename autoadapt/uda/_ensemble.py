@@ -8,15 +8,19 @@ from torch import Tensor, nn
 from autoadapt.networks.contract import Output, upsample
 
 
-def mean_probabilities(logits: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+def mean_probabilities(
+    logits: Sequence[Tensor], size: tuple[int, int], weights: Sequence[float] | None = None
+) -> Tensor:
     """Return the mean of class probabilities (N, C, *size), averaged before they are enlarged.
 
     Args:
         logits: (N, C, h, w) of each network, all at one stride.
         size: Height and width.
+        weights: Share of each network, summing to 1; absent: the same for all.
     """
-    mean = torch.stack([one.float().softmax(dim=1) for one in logits]).mean(dim=0)
-    return upsample(mean, size)
+    shares = weights or [1 / len(logits)] * len(logits)
+    parts = [share * one.float().softmax(dim=1) for share, one in zip(shares, logits, strict=True)]
+    return upsample(torch.stack(parts).sum(dim=0), size)
 
 
 class Ensemble(nn.Module):

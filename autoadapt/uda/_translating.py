@@ -184,15 +184,20 @@ class Translating(Method):
             self.translating_from, self.translating_for = context.step, phase.steps
         if phase.name in ("task", "feature") and not self.translations:
             self.translations = [
-                context.store(
-                    f"translated{number}", self.rows(context, data, number, images), shape
-                )
-                for number, images, shape in self.sources(data)
+                self.translated(context, data, number, images)
+                for number, images in self.sources(data)
             ]
 
     def sources(self, data: TrainingData) -> list[tuple[int, LabelledImages]]:
         """Return the number of each source, from 1, and its images."""
         return list(enumerate([data.source, *data.further.values()], start=1))
+
+    def translated(
+        self, context: Context, data: TrainingData, number: int, images: LabelledImages
+    ) -> str:
+        """Store the translated images of a source and return where."""
+        rows = self.rows(context, data, number, images)
+        return context.store(f"translated{number}", rows, (*images.size, 3))
 
     def rows(
         self, context: Context, data: TrainingData, number: int, images: LabelledImages
@@ -213,7 +218,7 @@ class Translating(Method):
             return data
         painted = [
             repainted(images, context.stored(reference))
-            for (_, images, _), reference in zip(self.sources(data), self.translations, strict=True)
+            for (_, images), reference in zip(self.sources(data), self.translations, strict=True)
         ]
         return replace(data, source=joined(*painted), further={})
 
@@ -337,7 +342,7 @@ class Translating(Method):
     def align(
         self, context: Context, source: SourceBatch, target: TargetBatch
     ) -> dict[str, Tensor]:
-        """Train the domain classifier; while it is good enough, fool it and learn the task (ADDA)."""
+        """Train the domain classifier; while it is good enough, fool it and learn."""
         told, accuracy = self.classify(context, source, target)
         self.accuracies = [*self.accuracies, accuracy][-WINDOW:]
         if sum(self.accuracies) / len(self.accuracies) <= self.accuracy_from:
@@ -397,11 +402,6 @@ class Translating(Method):
         self.translations = list(state["translations"])
         self.accuracies = list(state["accuracies"])
         self.translating_from, self.translating_for = state["translating"]
-
-
-def shape_of(images: LabelledImages) -> tuple[int, int, int]:
-    """Return the shape of one image, (H, W, 3)."""
-    return (*images.size, 3)
 
 
 def domain_classifier(num_classes: int) -> nn.Sequential:
