@@ -40,15 +40,29 @@ def judge(context: Context, name: str, maps: Tensor, label: float, *, kind: str)
     Raises:
         ConfigError: The maps are too small for five halvings.
     """
+    check_size(maps)
+    return domain_loss(scored(context, name, maps), label, kind)
+
+
+def scored(context: Context, name: str, maps: Tensor) -> Tensor:
+    """Return what a discriminator says of maps (N, C, H, W), before any sigmoid: (N, 1, h, w)."""
+    with context.autocast():
+        scores: Tensor = context.modules[name](maps)
+    return scores.float()
+
+
+def check_size(maps: Tensor) -> None:
+    """Refuse maps (N, C, H, W) that are too small for the discriminator on output maps.
+
+    Raises:
+        ConfigError: Nothing would be left after five halvings.
+    """
     height, width = maps.shape[2:]
     if min(height, width) < SMALLEST:
         raise ConfigError(
             f"the discriminator needs maps of at least {SMALLEST} x {SMALLEST} pixels, got "
             f"{height} x {width}; enlarge data.crop or data.size"
         )
-    with context.autocast():
-        scores = context.modules[name](maps)
-    return domain_loss(scores.float(), label, kind)
 
 
 def adam(module: nn.Module, rate: float) -> torch.optim.Adam:

@@ -8,12 +8,9 @@ pixels of the whole batch, whatever their domain.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
 from autoadapt.config.settings import Above0, Fraction, NotNegative, Positive
@@ -26,13 +23,12 @@ from autoadapt.data.views import relabelled, subset
 from autoadapt.networks.batch_norm import Policy
 from autoadapt.networks.contract import Output
 from autoadapt.seeding import generator
+from autoadapt.uda._labelling import Labelling
 from autoadapt.uda._losses import counted, divisor, summed_cross_entropy
 from autoadapt.uda._mining import mined_centres
 from autoadapt.uda._pseudo_labels import MirrorAverage, balanced_labels
 from autoadapt.uda._thresholds import Confidences, grown
 from autoadapt.uda.base import Context, Method, Phase, levels
-
-Classes = tuple[Annotated[int, Field(ge=0)], ...]
 
 
 @dataclass
@@ -111,17 +107,14 @@ class SelfTraining(Method):
             return
         self.round = self.number(phase, index)
         portion = grown(self.portion, self.portion_growth, self.portion_limit, self.round)
-        confidences = Confidences(context.num_classes, self.ceilings(data))
-        for probabilities in self.predictions(context, data):
-            confidences.add(probabilities)
-        self.shares = confidences.shares.tolist()
+        labelling = Labelling(context, data, lambda: self.predictions(context, data))
+        confidences = labelling.confidences(self.ceilings(data))
         thresholds = self.thresholds(confidences, portion)
-        labelled = np.zeros(256, np.int64)
-        shapes = self.shapes(data)
-        self.rows = context.store_together(
-            self.labelled_rows(context, data, thresholds=thresholds, found=labelled), shapes
+        self.shares = confidences.shares.tolist()
+        self.rows = labelling.store(
+            lambda probabilities: self.label(probabilities, thresholds), self.shapes(data)
         )
-        self.note(context, data, portion=portion, thresholds=thresholds, labelled=labelled)
+        labelling.note(portion, thresholds)
 
     def number(self, phase: Phase, index: int) -> int:
         """Return the number of a round over all phases of self-training."""
@@ -150,43 +143,6 @@ class SelfTraining(Method):
     def label(self, probabilities: Tensor, thresholds: Tensor) -> dict[str, Tensor]:
         """Return what is stored of a batch of predictions (N, C, H, W), uint8, by name."""
         return {"labels": balanced_labels(probabilities, thresholds)}
-
-    def labelled_rows(
-        self,
-        context: Context,
-        data: TrainingData,
-        *,
-        thresholds: Tensor,
-        found: NDArray[np.int64],
-    ) -> Iterator[dict[str, NDArray[np.uint8]]]:
-        """Yield what is stored of each target image; count the labels in ``found``, (256,)."""
-        for probabilities in self.predictions(context, data):
-            made = {
-                name: maps.cpu().numpy()
-                for name, maps in self.label(probabilities, thresholds).items()
-            }
-            found += np.bincount(made["labels"].reshape(-1), minlength=256)
-            for index in range(len(probabilities)):
-                yield {name: maps[index] for name, maps in made.items()}
-
-    def note(
-        self,
-        context: Context,
-        data: TrainingData,
-        *,
-        portion: float,
-        thresholds: Tensor,
-        labelled: NDArray[np.int64],
-    ) -> None:
-        """Write down how many pixels got a label; none is no error, the source goes on alone."""
-        chosen = labelled[: context.num_classes]
-        context.notes |= {
-            "portion": portion,
-            "labelled_pixels": int(chosen.sum()),
-            "labelled_share": float(chosen.sum() / max(1, labelled.sum())),
-            "labelled_per_class": chosen.tolist(),
-            "thresholds": thresholds.tolist(),
-        }
 
     # Data
 

@@ -477,8 +477,11 @@ class Method(ABC):
         return data.draw(step)
 
     def train_step(self, context: Context, phase: Phase, batch: StepBatch) -> dict[str, Tensor]:
-        """Take one step of a phase and return each weighted loss, detached."""
-        if phase.name == "warm_up":
+        """Take one step of a phase and return each weighted loss, detached.
+
+        A phase whose name ends in ``warm_up`` learns from the source alone.
+        """
+        if phase.name.endswith("warm_up"):
             _, losses = context.supervised(batch.source, self.aux_source_weight)
             context.update("network")
             return losses
