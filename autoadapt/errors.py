@@ -21,6 +21,10 @@ class CheckpointError(AutoAdaptError):
     """A checkpoint is unreadable or belongs to another architecture."""
 
 
+class ExportError(AutoAdaptError):
+    """A network cannot be exported, or the exported program computes something else."""
+
+
 class RunError(AutoAdaptError):
     """A run folder is missing, locked, damaged or belongs to another config."""
 

@@ -28,6 +28,9 @@ HOMES = {  # heavy or foreign packages, and the only places that may import them
     "typer": {"cli"},
     "rich": {"cli"},
     "numba": {"scores"},
+    "onnx": {"experiment"},
+    "onnxruntime": {"experiment"},
+    "onnxscript": {"experiment"},
 }
 
 

@@ -10,7 +10,8 @@ import typer
 
 from autoadapt import __version__
 from autoadapt.cli.data import app as data_app
-from autoadapt.cli.options import Changes, Config, Json
+from autoadapt.cli.options import Changes, Config, Download, Json
+from autoadapt.cli.weights import app as weights_app
 from autoadapt.errors import AutoAdaptError
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 space_app = typer.Typer(no_args_is_help=True, help="Look at a search space.")
 app.add_typer(space_app, name="space")
 app.add_typer(data_app, name="data")
+app.add_typer(weights_app, name="weights")
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 Space = Annotated[str, typer.Argument(help="A shipped search space by name, or a YAML file.")]
@@ -51,15 +53,18 @@ def search(
         bool, typer.Option("--measure", help="Time a few steps for the dry run.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the dry run as JSON.")] = False,
+    download: Download = False,
 ) -> None:
     """Search, adapt the winner, evaluate, report. The same command resumes."""
     from autoadapt.cli.progress import watching
     from autoadapt.config.load import load
     from autoadapt.experiment.jobs import run_search
+    from autoadapt.experiment.weights import allowing_download
 
     if (measure or as_json) and not dry_run:
         raise typer.BadParameter("--measure and --json belong to --dry-run")
     settings = load(config, changes or [])
+    settings = allowing_download(settings) if download else settings
     folder = run or Path("runs") / settings.name
     if dry_run:
         print_plan(settings, folder, measure=measure, as_json=as_json)
@@ -82,12 +87,15 @@ def adapt(
     ] = None,
     run: Annotated[Path | None, typer.Option(help="Run folder for a config.")] = None,
     changes: Changes = None,
+    download: Download = False,
 ) -> None:
     """Adapt the winner of a run fully, beside its references; or named networks alone."""
     from autoadapt.cli.progress import watching
     from autoadapt.experiment.jobs import place_of, run_adapt
+    from autoadapt.experiment.weights import allowing_download
 
     folder, settings = place_of(source, run, changes or [])
+    settings = allowing_download(settings) if download else settings
     networks = architecture or []
     with watching() as watcher:
         page = run_adapt(folder, settings, watcher, networks=networks, method=method, steps=steps)
@@ -96,7 +104,7 @@ def adapt(
 
 @app.command()
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="A model.pt.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A model.safetensors, or its folder.")],
     data: Annotated[
         str, typer.Option(help="Config (or run folder) whose evaluation images are used.")
     ],
@@ -112,7 +120,9 @@ def evaluate(
 
 @app.command()
 def predict(
-    checkpoint: Annotated[Path, typer.Argument(help="A model.pt.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A model.safetensors or its folder, a .pt2 or an .onnx.")
+    ],
     images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
     out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")],
 ) -> None:
@@ -121,6 +131,18 @@ def predict(
 
     written = predict_checkpoint(checkpoint, images, out)
     print(f"{len(written)} label maps and overlays in {out}")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A model.safetensors, or its folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the program and its card.")],
+    form: Annotated[str, typer.Option("--format", help="torch, onnx or both")] = "both",
+) -> None:
+    """Write a program that runs without autoadapt, and compare it with the model."""
+    from autoadapt.experiment.commands import export_checkpoint, export_formats
+
+    print(export_checkpoint(checkpoint, out, export_formats(form)))
 
 
 @app.command()

@@ -9,3 +9,6 @@ Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: search.trials=20")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Download = Annotated[
+    bool, typer.Option("--download", help="Download the weights that the config names.")
+]

@@ -14,10 +14,12 @@ from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.cost import count
 from autoadapt.data.open import open_evaluation
-from autoadapt.errors import AutoAdaptError
+from autoadapt.errors import AutoAdaptError, ExportError
 from autoadapt.experiment.evaluate import Evaluation, evaluate
+from autoadapt.experiment.export import export_model
+from autoadapt.experiment.exported import Format
 from autoadapt.experiment.jobs import owned_experiment
-from autoadapt.experiment.predict import predict_pictures
+from autoadapt.experiment.predict import load_any, predict_pictures
 from autoadapt.experiment.reporting import (
     search_report,
     write_correlation_report,
@@ -67,8 +69,33 @@ def evaluation_text(result: Evaluation) -> str:
 
 
 def predict_checkpoint(checkpoint: Path, images: Sequence[Path], out: Path) -> list[Path]:
-    """Predict images with a model file and return the label maps written."""
-    return predict_pictures(load_model(checkpoint, device_named("auto")), images, out)
+    """Predict images with a model or an exported program; return the label maps written."""
+    return predict_pictures(load_any(checkpoint, device_named("auto")), images, out)
+
+
+def export_formats(choice: str) -> tuple[Format, ...]:
+    """Return the formats that ``torch``, ``onnx`` or ``both`` stands for.
+
+    Raises:
+        ExportError: It is none of them.
+    """
+    choices: dict[str, tuple[Format, ...]] = {
+        "torch": ("torch",),
+        "onnx": ("onnx",),
+        "both": ("torch", "onnx"),
+    }
+    if choice not in choices:
+        raise ExportError(f"no format {choice!r}; there are {', '.join(choices)}")
+    return choices[choice]
+
+
+def export_checkpoint(checkpoint: Path, out: Path, formats: Sequence[Format]) -> str:
+    """Export a model and return what was written and how close it comes to the model."""
+    lines = []
+    for done in export_model(load_model(checkpoint, device_named("cpu")), out, formats=formats):
+        lines.append(f"{done.path}: free dimensions: {', '.join(done.dynamic) or 'none'}")
+        lines += [f"  {one.line()}" for one in done.parity]
+    return "\n".join(lines)
 
 
 def correlate_run(path: Path, watcher: Watcher) -> tuple[str, Any, Path]:

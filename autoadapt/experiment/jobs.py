@@ -12,6 +12,7 @@ from autoadapt.experiment.reporting import write_search_report
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.watching import Watcher
+from autoadapt.experiment.weights import planned
 from autoadapt.files import owning
 from autoadapt.space import load
 
@@ -36,7 +37,8 @@ def run_search(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Pa
         AutoAdaptError: Something the user can mend; what was finished before is kept.
     """
     with owned_experiment(path, settings, watcher) as experiment:
-        experiment.check_weights()
+        for plan in planned(settings):
+            experiment.check_weights(*plan)
         winner = experiment.search()
         if settings.adapt is not None:
             reference = experiment.controller.space.reference
@@ -80,9 +82,9 @@ def run_adapt(
     reference = load(settings.search.space).reference
     roles = roles_of_networks(networks, reference)
     with owned_experiment(path, settings, watcher) as experiment:
-        experiment.check_weights()
         if not roles:
             roles = roles_after_search(experiment.winner().architecture, reference, adapt)
+        experiment.check_weights("adapt", adapt.weights, list(roles.values()))
         experiment.adapt(roles, adapt)
         watcher.stage("writing the report")
         return write_search_report(experiment)

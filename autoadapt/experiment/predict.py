@@ -3,16 +3,20 @@
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from autoadapt.config.settings import Resampling
 from autoadapt.data.classes import ClassTable, blend, palette_for
 from autoadapt.data.decode import RESAMPLING
 from autoadapt.errors import DataError
+from autoadapt.experiment.exported import is_exported, load_exported
 from autoadapt.files import replacing
-from autoadapt.training.model import Model
+from autoadapt.training.model import load_model
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm"}
 
@@ -59,8 +63,44 @@ def read_picture(path: Path) -> Image.Image:
         raise DataError(f"{path} cannot be read as an image: {error}") from error
 
 
+class Describes(Protocol):
+    """What a card says that prediction needs: classes, height and width, filter."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the outputs."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width that images are resized to."""
+
+    @property
+    def resampling(self) -> Resampling:
+        """Filter that they are resized with."""
+
+
+class Predicts(Protocol):
+    """A model, or a program exported from one."""
+
+    @property
+    def card(self) -> Describes:
+        """What it says about itself."""
+
+    def predict(self, images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return class indices (N, *size) of RGB images (N, H, W, 3)."""
+
+
+def load_any(path: Path, device: torch.device) -> Predicts:
+    """Read a model, or an exported program (which runs on the CPU).
+
+    Raises:
+        CheckpointError: Missing, damaged, or neither.
+    """
+    return load_exported(path) if is_exported(path) else load_model(path, device)
+
+
 def predict_pictures(
-    model: Model,
+    model: Predicts,
     sources: Sequence[Path],
     out: Path,
     on_done: Callable[[int, int], None] | None = None,
@@ -89,7 +129,7 @@ def predict_pictures(
     return written
 
 
-def label_map(model: Model, image: Image.Image) -> NDArray[np.uint8]:
+def label_map(model: Predicts, image: Image.Image) -> NDArray[np.uint8]:
     """Return the class indices of one image at its own size, (H, W)."""
     height, width = model.card.size
     resized = np.asarray(image.resize((width, height), RESAMPLING[model.card.resampling]))

@@ -1,12 +1,12 @@
 """One experiment in its run folder: the search, its winner, and the winner fully adapted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import yaml
 
-from autoadapt.config.settings import AdaptSettings, ExperimentSettings
+from autoadapt.config.settings import AdaptSettings, ExperimentSettings, WeightsSettings
 from autoadapt.cost import CostCache
 from autoadapt.data.images import LabelledImages
 from autoadapt.data.open import check_evaluation, open_evaluation
@@ -23,7 +23,7 @@ from autoadapt.experiment.executors import execute
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import domains_of, region_maps
 from autoadapt.experiment.watching import Watcher
-from autoadapt.experiment.weights import check_starts
+from autoadapt.experiment.weights import check_start
 from autoadapt.files import write_text
 from autoadapt.networks.build import describe
 from autoadapt.records import Record
@@ -72,14 +72,18 @@ class Experiment:
         domains_of(self.settings.data)
         check_evaluation(self.settings.data)
 
-    def check_weights(self) -> None:
-        """Find the weights that training starts from, download them where allowed, try them.
+    def check_weights(
+        self, part: str, weights: WeightsSettings | None, networks: Sequence[Architecture]
+    ) -> None:
+        """Find the weights that a part starts from, download them where allowed, try them.
 
         Raises:
-            CheckpointError: They are not there, or do not fit the reference of the space.
+            CheckpointError: They are not there, or do not fit one of the networks.
         """
-        for line in check_starts(self.settings, len(domains_of(self.settings.data).classes)):
-            self.watcher.stage(line)
+        if weights is not None:
+            classes = len(domains_of(self.settings.data).classes)
+            for line in check_start(weights, networks, self.settings.data, classes):
+                self.watcher.stage(f"{part}: {line}")
 
     def search(self) -> Record:
         """Run all trials and return the winner.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,30 +153,36 @@ def warnings(report: Report, data: DataSettings) -> Iterator[str]:
             yield note
 
 
-def check_starts(settings: ExperimentSettings, num_classes: int) -> Iterator[str]:
-    """Try the weights of all parts of an experiment on their networks, without memory.
+def planned(
+    settings: ExperimentSettings,
+) -> Iterator[tuple[str, WeightsSettings | None, list[Architecture]]]:
+    """Yield each part of an experiment, what it starts from, and the networks known by now."""
+    search, adapt = settings.search, settings.adapt
+    reference = load(search.space).reference
+    yield "search", search.weights, [reference, *map(named, search.include)]
+    if adapt is not None:
+        yield "adapt", adapt.weights, [reference, *map(named, adapt.networks)]
 
-    These are the reference of the space and the named networks beside it.
+
+def check_start(
+    weights: WeightsSettings,
+    networks: Sequence[Architecture],
+    data: DataSettings,
+    num_classes: int,
+) -> Iterator[str]:
+    """Try weights on networks without memory.
 
     Yields:
-        What a person should know: a summary of each report, and notes.
+        What was loaded into the first one, then notes that the settings do not heed.
 
     Raises:
-        CheckpointError: Weights are not there, or do not fit.
+        CheckpointError: The weights are not there, or do not fit one of the networks.
     """
-    search, adapt = settings.search, settings.adapt
-    parts = [("search", search.weights, search.include)]
-    if adapt is not None:
-        parts.append(("adapt", adapt.weights, adapt.networks))
-    for part, weights, networks in parts:
-        if weights is None:
-            continue
-        start = start_of(weights, settings.data)
-        report = start.check(load(search.space).reference, num_classes)
-        yield f"{part} starts from {report.summary}"
-        yield from (f"note: {note}" for note in warnings(report, settings.data))
-        for network in networks:
-            start.check(named(network), num_classes)
+    start = start_of(weights, data)
+    reports = [start.check(network, num_classes) for network in networks]
+    yield f"starts from {reports[0].summary}"
+    notes = (note for report in reports for note in warnings(report, data))
+    yield from (f"note: {note}" for note in dict.fromkeys(notes))
 
 
 def allowing_download(settings: ExperimentSettings) -> ExperimentSettings:

@@ -16,7 +16,8 @@ from autoadapt.experiment.adapt import adapt_fully, contenders
 from autoadapt.experiment.trial import domains_of, train
 from autoadapt.experiment.weights import (
     allowing_download,
-    check_starts,
+    check_start,
+    planned,
     resolve,
     start_of,
     weights_folder,
@@ -25,6 +26,7 @@ from autoadapt.files import sha256_of
 from autoadapt.networks.build import build
 from autoadapt.space import Architecture
 from autoadapt.space import load as load_space
+from autoadapt.space.named import named
 from autoadapt.training.fit import Fitted
 from autoadapt.training.model import card_of, read_model, save_model
 
@@ -131,13 +133,20 @@ def test_weights_are_tried_before_anything_is_trained(
     weights = WeightsSettings(file=str(model))
     search = dataclasses.replace(settings.search, weights=weights)
     changed = dataclasses.replace(settings, search=search)
-    (line,) = check_starts(changed, 11)
-    assert line.startswith(f"search starts from {model} (model of autoadapt, architecture ")
+    search_plan, adapt_plan = planned(changed)
+    assert adapt_plan == ("adapt", None, search_plan[2])
+    part, weights_of_part, networks = search_plan
+    assert (part, weights_of_part) == ("search", weights)
+    (line,) = check_start(weights, networks, settings.data, 11)
+    assert line.startswith(f"starts from {model} (model of autoadapt, architecture ")
     with pytest.raises(CheckpointError, match="11 classes, the network has 12"):
-        list(check_starts(changed, 12))
+        list(check_start(weights, networks, settings.data, 12))
     other = dataclasses.replace(settings.data, normalisation="caffe_bgr")
-    told = list(check_starts(dataclasses.replace(changed, data=other), 11))
+    told = list(check_start(weights, networks, other, 11))
     assert told[1] == "note: these weights expect data.normalisation: imagenet"
+    vgg = [*networks, named("deeplabv2_vgg16")]
+    with pytest.raises(CheckpointError, match=r"does not belong to this network \(VggDeeplab\)"):
+        list(check_start(weights, vgg, settings.data, 11))
 
 
 def test_nothing_is_downloaded_unasked(
