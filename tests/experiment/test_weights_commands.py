@@ -81,7 +81,8 @@ def test_an_open_convention_has_to_be_said(
         convert_weights(checkpoint, tmp_path / "out", **options)
     path, _ = convert_weights(checkpoint, tmp_path / "out", normalisation="caffe_bgr", **options)
     assert load_model(path, CPU).card.normalisation == "caffe_bgr"
-    for wrong in ({"normalisation": "bgr"}, {"protocol": "cityscapes"}):
+    wrongs: list[Any] = [{"normalisation": "bgr"}, {"protocol": "cityscapes"}]
+    for wrong in wrongs:
         with pytest.raises(ConfigError, match=r"no \w+ named"):
             convert_weights(checkpoint, tmp_path / "out", **options, **wrong)
 
