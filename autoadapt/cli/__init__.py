@@ -233,6 +233,16 @@ def space_networks(
         print(networks_markdown(found) if markdown else networks_text(found))
 
 
+@space_app.command("network")
+def space_network(
+    network: Annotated[str, typer.Argument(help="A named network, or a file of one.")],
+) -> None:
+    """Print one network in words and as YAML, to start a file of your own from."""
+    from autoadapt.experiment.networks import network_text
+
+    print(network_text(network))
+
+
 def print_plan(settings: Any, folder: Path, *, measure: bool, as_json: bool) -> None:
     """Print what a search would do and take."""
     from autoadapt.experiment.commands import as_values

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from autoadapt.analysis.tables import ABSENT, Rows, markdown_table, text_table
 from autoadapt.cost import Size, count, paper_macs
 from autoadapt.errors import AutoAdaptError
+from autoadapt.networks.build import describe
 from autoadapt.space import named
 from autoadapt.space.named import NamedArchitecture
 
@@ -66,6 +70,20 @@ def cost_of(network: NamedArchitecture, num_classes: int, size: Size) -> Network
         return NetworkCost(network, {}, str(error))
     costs = {"params": found["params"], "macs": found["macs"], "paper_macs": paper}
     return NetworkCost(network, costs)
+
+
+def network_text(source: str | Path) -> str:
+    """Return one network in words, and as the YAML that stands for it in a file of one's own.
+
+    Raises:
+        SpaceError: There is no such network, or its values do not suit its family.
+        ConfigError: There is no such family.
+    """
+    network = named.find(source)
+    about = [f"# {line}" for line in (network.summary, network.source) if line]
+    values = yaml.safe_dump(network.architecture.to_json(), sort_keys=False, width=100)
+    words = f"# {network.architecture.id}: {describe(network.architecture)}"
+    return "\n".join([f"# {network.name}", *about, words, values.rstrip()])
 
 
 def networks_text(found: Sequence[NetworkCost]) -> str:

@@ -99,7 +99,7 @@ def fit(
         CheckpointError: The checkpoint in ``folder`` is damaged or belongs to other settings.
         ConfigError: The method needs what network or data do not have.
     """
-    with own_randomness(seed, device), place(folder) as scratch:
+    with own_randomness(seed, device), tried_kernels(device), place(folder) as scratch:
         loop = Loop(method, network, data, settings, seed, device, scratch)
         if folder is not None:
             loop.log = StepLog(folder / "steps.jsonl")
@@ -124,6 +124,17 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(start)
         yield
+
+
+@contextlib.contextmanager
+def tried_kernels(device: torch.device) -> Iterator[None]:
+    """Let a GPU choose convolution kernels by trying them: the images of a phase have one size."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @contextlib.contextmanager

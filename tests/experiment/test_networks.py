@@ -62,6 +62,27 @@ def test_the_command_prints_all_networks(
     assert lines[2].split()[0] == "deeplabv2_vgg16"
 
 
+def test_what_the_command_prints_is_a_file_of_the_network(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["space", "network", "deeplabv2_vgg16_dast"])
+    assert caught.value.code == 0
+    printed = capsys.readouterr().out
+    assert "# DeepLabV2 on VGG-16 as DAST splits it" in printed
+    assert "without normalisation" in printed
+    path = tmp_path / "mine.yaml"
+    path.write_text(printed)
+    assert named.named(path) == named.named("deeplabv2_vgg16_dast")
+
+
+def test_an_unknown_network_is_a_mistake_of_the_user(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["space", "network", "deeplabv2_resnet50"])
+    assert caught.value.code == 2
+    assert "did you mean 'deeplabv2_resnet101'" in capsys.readouterr().err
+
+
 def test_the_page_names_every_network() -> None:
     text = PAGE.read_text(encoding="utf-8")
 

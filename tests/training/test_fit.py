@@ -14,7 +14,7 @@ from autoadapt.errors import CheckpointError
 from autoadapt.networks.build import build
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.checkpoints import read_checkpoint, write_checkpoint
-from autoadapt.training.fit import Fitted, Loop, Progress, fit, shares_of
+from autoadapt.training.fit import Fitted, Loop, Progress, fit, shares_of, tried_kernels
 from autoadapt.uda.advent import Advent
 from autoadapt.uda.base import Method
 from autoadapt.uda.min_ent import MinEnt
@@ -140,6 +140,13 @@ def test_half_precision_trains_close_to_full_precision(
     half = bench.fit(method, precision=precision).losses
     assert half == pytest.approx(full, rel=0.05)
     assert half != full
+
+
+@pytest.mark.parametrize(("device", "tried"), [("cuda", True), ("cpu", False)])
+def test_kernels_are_tried_on_a_gpu_alone(device: str, tried: bool) -> None:
+    with tried_kernels(torch.device(device)):
+        assert torch.backends.cudnn.benchmark == tried
+    assert not torch.backends.cudnn.benchmark
 
 
 def test_a_compiled_network_trains_as_an_eager_one(
