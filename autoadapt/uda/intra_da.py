@@ -15,6 +15,7 @@ from autoadapt.config.settings import Fraction
 from autoadapt.data.training import TrainingData
 from autoadapt.data.views import relabelled, subset
 from autoadapt.uda._losses import self_information
+from autoadapt.uda._ranking import split
 from autoadapt.uda.advent import Advent
 from autoadapt.uda.base import Context, Needs, Phase
 
@@ -35,7 +36,7 @@ class IntraDa(Advent):
 
     Attributes:
         first_share: Share of the steps that the first stage takes.
-        easy_share: Share of the target images that are easy (lambda), at least one image.
+        easy_share: Share of the target images that are easy (lambda).
         rare_normaliser: Take an image for easier the more rare classes are predicted in it. In
             the released code any text after ``--normalize`` switches this on.
         rare_classes: Indices of those classes; published: those of Cityscapes.
@@ -80,8 +81,7 @@ class IntraDa(Advent):
         scores: list[float] = []
         rows = self.ranked(context, data, scores)
         self.labels = context.store("labels", rows, data.target.size)
-        easy, hard = split(scores, self.easy_share)
-        self.easy, self.hard = easy or hard[:1], hard or easy[-1:]
+        self.easy, self.hard = split(scores, self.easy_share)
         context.notes |= {"easy_images": len(self.easy), "hard_images": len(self.hard)}
 
     def ranked(
@@ -137,13 +137,3 @@ def rare_factor(labels: Tensor, rare: tuple[int, ...]) -> Tensor:
     present = [(labels == label).flatten(1).any(dim=1) for label in rare]
     count = torch.stack(present).sum(dim=0)
     return (len(rare) - count) / len(rare) + 0.5
-
-
-def split(scores: list[float], share: float) -> tuple[list[int], list[int]]:
-    """Return the images with the smallest scores and the others, both in ascending order.
-
-    The first floor(n * share) are easy; images with equal scores stay in their order.
-    """
-    order = [int(index) for index in np.argsort(scores, kind="stable")]
-    count = int(len(scores) * share)
-    return order[:count], order[count:]

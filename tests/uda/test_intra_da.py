@@ -16,7 +16,8 @@ from autoadapt.networks.contract import SegmentationNetwork, upsample
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.fit import Loop, fit
 from autoadapt.uda._losses import self_information
-from autoadapt.uda.intra_da import RARE_IN_CITYSCAPES, IntraDa, image_scores, rare_factor, split
+from autoadapt.uda._ranking import split
+from autoadapt.uda.intra_da import RARE_IN_CITYSCAPES, IntraDa, image_scores, rare_factor
 
 CPU = torch.device("cpu")
 
@@ -109,8 +110,18 @@ def test_both_stages_have_a_warm_up_of_their_own() -> None:
     assert [phase.name for phase in IntraDa().phases(1)] == ["adapt"]
 
 
-@pytest.mark.parametrize(("share", "easy"), [(0.0, 1), (1.0, 3), (0.67, 2)])
-def test_neither_side_is_ever_empty(
+def test_a_split_leaves_neither_side_empty() -> None:
+    scores = [0.3, 0.1, 0.3, 0.2]
+    assert split(scores, 0.5) == ([1, 3], [0, 2])
+    assert split(scores, 0.0) == ([1], [3, 0, 2])
+    assert split(scores, 1.0) == ([1, 3, 0], [2])
+    assert split([0.3], 0.67) == ([0], [0])
+    with pytest.raises(ValueError, match="no images"):
+        split([], 0.5)
+
+
+@pytest.mark.parametrize(("share", "easy"), [(0.0, 1), (1.0, 2), (0.67, 2)])
+def test_both_sides_are_trained_on(
     share: float,
     easy: int,
     network: SegmentationNetwork,
@@ -123,4 +134,4 @@ def test_neither_side_is_ever_empty(
     lines = [json.loads(line) for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
     (noted,) = [line for line in lines if "easy_images" in line]
     assert noted["easy_images"] == easy
-    assert noted["hard_images"] >= 1
+    assert noted["hard_images"] == 3 - easy
