@@ -62,6 +62,8 @@ class Needs:
         networks: Extra networks that live beside the segmentation network while it trains.
         rounds: Published number of rounds that begin with passes over whole sets of images.
         predictor: Whether prediction needs one of the extra networks too.
+        one_size: Whether source and target images meet pixel by pixel, so that those of a batch
+            must have one size.
     """
 
     aux: Literal["unused", "optional", "required"] = "optional"
@@ -69,6 +71,7 @@ class Needs:
     networks: tuple[str, ...] = ()
     rounds: int = 0
     predictor: bool = False
+    one_size: bool = False
 
     def listed(self) -> tuple[str, ...]:
         """Return the needs that go beyond one network and one source, a few words each."""
@@ -78,6 +81,7 @@ class Needs:
             f"extra networks: {', '.join(self.networks)}": bool(self.networks),
             "extra network in prediction": self.predictor,
             f"rounds: {self.rounds}": self.rounds > 0,
+            "one size of images": self.one_size,
         }
         return tuple(text for text, asked in found.items() if asked)
 
@@ -441,6 +445,12 @@ class Method(ABC):
             raise ConfigError(
                 f"{name} needs at least {self.needs.sources} labelled sources, the data has "
                 f"{sources}; add sources, or choose another method"
+            )
+        own = data.source.size, data.target.size
+        if self.needs.one_size and data.settings.crop is None and own[0] != own[1]:
+            raise ConfigError(
+                f"{name} needs source and target images of one size, got {own[0]} and {own[1]} "
+                "(height, width); set data.crop, or one data.size for both"
             )
 
     def setup(self, context: Context) -> None:  # noqa: B027, a method may need none

@@ -52,7 +52,9 @@ class Fda(Method):
 
     summary = "source images in the low frequencies of the target"
     paper = "Yang and Soatto, FDA, CVPR 2020"
-    needs: ClassVar[Needs] = Needs(networks=("a network per further band",), predictor=True)
+    needs: ClassVar[Needs] = Needs(
+        networks=("a network per further band",), predictor=True, one_size=True
+    )
     smoke_options: ClassVar[Mapping[str, Any]] = {
         "bands": (0.01, 0.09),
         "rounds": 1,
