@@ -70,7 +70,7 @@ class Layout:
         name: Of the layout, in reports.
         projects: Who writes it.
         fits: Whether a file has it.
-        rules: Regular expressions and what replaces their match; the first that matches counts.
+        rules: Regular expressions at the start of names and what replaces them, each in turn.
         dropped: Regular expressions of names that are left out, before renaming, and why.
         merged: Whether tensors that get the same name are added: two heads whose logits a
             project adds are one head, as both are linear in the same features.
@@ -97,13 +97,16 @@ class Layout:
                 continue
             new = self.renamed(name)
             kept[new] = kept[new] + tensor if self.merged and new in kept else tensor
+        for name in [name for name in kept if name.startswith(UNUSED)]:
+            if USED_INSTEAD in kept:
+                skipped[name] = "a classifier that SegFormer's head inherits and does not use"
+                del kept[name]
         return kept, skipped
 
     def renamed(self, name: str) -> str:
         """Return the name of this package."""
         for pattern, replacement in self.rules:
-            if re.match(pattern, name):
-                return re.sub(pattern, replacement, name, count=1)
+            name = re.sub(rf"\A{pattern}", replacement, name, count=1)
         return name
 
 
@@ -140,10 +143,15 @@ def has(*names: str) -> Callable[[Tensors], bool]:
     return lambda tensors: all(name in tensors for name in names)
 
 
-STAGE = r"layer[1-4]\."
+UNUSED, USED_INSTEAD = "decode_head.conv_seg.", "decode_head.linear_pred.weight"
 TRUNK = ("conv1.weight", "layer1.0.conv1.weight")
 PARTS = ((1, 0), (2, 16), (3, 21), (4, 29))
 """DAST cuts VGG-16 into four parts; the second number is where each begins."""
+EMBEDDINGS = tuple(
+    (rf"decode_head\.linear_c\.{level}\.", f"decode_head.linear_c{level + 1}.")
+    for level in range(4)
+)
+"""SegFormer's head in DAFormer's code, by the names of SegFormer's own code."""
 IMAGENET_CLASSES = "classes of ImageNet"
 OTHER_COPY = "another copy of the network; name it with 'project'"
 
@@ -250,19 +258,20 @@ LAYOUTS: tuple[Layout, ...] = (
         "SegFormer or DAFormer network",
         ("segformer", "daformer"),
         has("backbone.patch_embed1.proj.weight"),
+        rules=EMBEDDINGS,
     ),
     Layout(
         "DAFormer's training state: student",
         ("daformer",),
         has("model.backbone.patch_embed1.proj.weight"),
-        rules=((r"model\.", ""),),
+        rules=((r"model\.", ""), *EMBEDDINGS),
         dropped=((r"ema_model\.|imnet_model\.", OTHER_COPY),),
     ),
     Layout(
         "DAFormer's training state: teacher",
         ("daformer_teacher",),
         has("ema_model.backbone.patch_embed1.proj.weight"),
-        rules=((r"ema_model\.", ""),),
+        rules=((r"ema_model\.", ""), *EMBEDDINGS),
         dropped=((r"model\.|imnet_model\.", OTHER_COPY),),
     ),
     Layout("residual trunk without a head", (), has(*TRUNK), backbone=True),

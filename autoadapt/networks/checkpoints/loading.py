@@ -34,6 +34,7 @@ Fit = Literal["exact", "slice"]
 CLASSIFIERS = (
     "layer6.conv2d_list.0.weight",
     "classifier.conv2d_list.0.weight",
+    "decode_head.linear_pred.weight",
     "decode_head.conv_seg.weight",
 )
 """Weights whose first dimension is the number of classes."""
@@ -373,7 +374,8 @@ def as_encoder(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[s
     An encoder may be one of its modules (``encoder.layer1…``), and DeepLabV2 leaves out the
     fourth pooling of VGG-16, so that later layers move up by one.
     """
-    if "features.28.weight" in given and "features.27.weight" in own:
+    last, moved = "features.28.weight", "features.27.weight"
+    if last in given and last not in own and moved in own:
         return {moved_up(name): tensor for name, tensor in given.items()}
     for mark in ("layer1.0.conv1.weight", "features.0.weight"):
         inside = [name.removesuffix(mark) for name in own if name.endswith(f".{mark}")]

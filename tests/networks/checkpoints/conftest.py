@@ -155,6 +155,105 @@ def dast_vgg(classes: int = 19, scale: int = 1) -> Shapes:
     return renamed
 
 
+def torchvision_vgg_bn(scale: int = 1) -> Shapes:
+    shapes: Shapes = {}
+    inputs = 3
+    widths = (64, 64, 128, 128, 256, 256, 256, *[512] * 6)
+    places = (0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40)
+    for index, width in zip(places, widths, strict=True):
+        outputs = width // scale
+        shapes[f"features.{index}.weight"] = (outputs, inputs, 3, 3)
+        shapes[f"features.{index}.bias"] = (outputs,)
+        shapes |= dict(batch_norm(f"features.{index + 1}", outputs))
+        inputs = outputs
+    return shapes | {"classifier.0.weight": (4096, 25088), "classifier.0.bias": (4096,)}
+
+
+MIT_B0 = ((32, 64, 160, 256), (2, 2, 2, 2))
+MIT_B5 = ((64, 128, 320, 512), (3, 6, 40, 3))
+
+
+def affine(name: str, *shape: int) -> Shapes:
+    return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+
+
+def mix_transformer(size: tuple[tuple[int, ...], tuple[int, ...]] = MIT_B5) -> Shapes:
+    """NVlabs' ``MixVisionTransformer``; the last stage reduces no keys."""
+    shapes: Shapes = {}
+    inputs = 3
+    for stage, (width, depth, reduction) in enumerate(zip(*size, (8, 4, 2, 1), strict=True), 1):
+        kernel = 7 if stage == 1 else 3
+        shapes |= affine(f"patch_embed{stage}.proj", width, inputs, kernel, kernel)
+        shapes |= affine(f"patch_embed{stage}.norm", width)
+        for block in range(depth):
+            shapes |= mix_block(f"block{stage}.{block}", width, reduction)
+        shapes |= affine(f"norm{stage}", width)
+        inputs = width
+    return shapes
+
+
+def mix_block(name: str, width: int, reduction: int) -> Shapes:
+    shapes = affine(f"{name}.norm1", width) | affine(f"{name}.attn.q", width, width)
+    shapes |= affine(f"{name}.attn.kv", 2 * width, width)
+    shapes |= affine(f"{name}.attn.proj", width, width)
+    if reduction > 1:
+        shapes |= affine(f"{name}.attn.sr", width, width, reduction, reduction)
+        shapes |= affine(f"{name}.attn.norm", width)
+    shapes |= affine(f"{name}.norm2", width) | affine(f"{name}.mlp.fc1", 4 * width, width)
+    shapes |= affine(f"{name}.mlp.dwconv.dwconv", 4 * width, 1, 3, 3)
+    return shapes | affine(f"{name}.mlp.fc2", width, 4 * width)
+
+
+def mit_imagenet(size: tuple[tuple[int, ...], tuple[int, ...]] = MIT_B5) -> Shapes:
+    return mix_transformer(size) | affine("head", 1000, size[0][-1])
+
+
+def conv_module(name: str, outputs: int, inputs: int, kernel: int) -> Shapes:
+    """mmcv's ``ConvModule`` with batch normalisation."""
+    convolution: Shapes = {f"{name}.conv.weight": (outputs, inputs, kernel, kernel)}
+    return convolution | dict(batch_norm(f"{name}.bn", outputs))
+
+
+def daformer(
+    size: tuple[tuple[int, ...], tuple[int, ...]] = MIT_B5, classes: int = 19, width: int = 256
+) -> Shapes:
+    """Encoder and ``DAFormerHead`` with separable convolutions at rates 1, 6, 12, 18."""
+    head: Shapes = {}
+    for index, inputs in enumerate(size[0]):
+        head |= affine(f"embed_layers.{index}.proj", width, inputs)
+    fused = 4 * width
+    head |= conv_module("fuse_layer.aspp_modules.0", width, fused, 1)
+    for branch in (1, 2, 3):
+        name = f"fuse_layer.aspp_modules.{branch}"
+        head |= {f"{name}.depthwise_conv.conv.weight": (fused, 1, 3, 3)}
+        head |= dict(batch_norm(f"{name}.depthwise_conv.bn", fused))
+        head |= conv_module(f"{name}.pointwise_conv", width, fused, 1)
+    head |= conv_module("fuse_layer.bottleneck", width, fused, 3)
+    head |= affine("conv_seg", classes, width, 1, 1)
+    return network_of(size, head)
+
+
+def segformer(
+    size: tuple[tuple[int, ...], tuple[int, ...]] = MIT_B0,
+    classes: int = 19,
+    width: int = 256,
+    embedding: str = "linear_c{}",
+) -> Shapes:
+    """Encoder and ``SegFormerHead``, with the classifier of its base class that it never uses."""
+    head: Shapes = affine("conv_seg", classes, 128, 1, 1)
+    for index, inputs in enumerate(size[0]):
+        number = index if embedding.endswith(".{}") else index + 1
+        head |= affine(f"{embedding.format(number)}.proj", width, inputs)
+    head |= conv_module("linear_fuse", width, 4 * width, 1)
+    head |= affine("linear_pred", classes, width, 1, 1)
+    return network_of(size, head)
+
+
+def network_of(size: tuple[tuple[int, ...], tuple[int, ...]], head: Shapes) -> Shapes:
+    backbone = {f"backbone.{name}": shape for name, shape in mix_transformer(size).items()}
+    return backbone | {f"decode_head.{name}": shape for name, shape in head.items()}
+
+
 def filled(shapes: Shapes, seed: int = 0) -> dict[str, Tensor]:
     """Random values: variances positive, counters whole numbers, everything moderate."""
     generator = torch.Generator().manual_seed(seed)
@@ -189,6 +288,10 @@ class Official:
     torchvision_vgg = staticmethod(torchvision_vgg)
     deeplab_vgg = staticmethod(deeplab_vgg)
     dast_vgg = staticmethod(dast_vgg)
+    torchvision_vgg_bn = staticmethod(torchvision_vgg_bn)
+    mit_imagenet = staticmethod(mit_imagenet)
+    daformer = staticmethod(daformer)
+    segformer = staticmethod(segformer)
     filled = staticmethod(filled)
     on_meta = staticmethod(on_meta)
 
