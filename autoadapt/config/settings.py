@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from autoadapt.config.conventions import Convention, ConventionChoice, Side
 from autoadapt.config.preprocessing import Preprocessing, with_preset
 
 Positive = Annotated[int, Field(gt=0)]
@@ -19,7 +20,6 @@ NotNegative = Annotated[float, Field(ge=0)]
 Above0 = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
-Side = Annotated[int, Field(ge=16)]
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Size = tuple[Side, Side]
 """Height and width in pixels."""
@@ -456,9 +456,12 @@ class EvaluationSettings(Strict):
     """How labelled target images are compared with predictions.
 
     Attributes:
+        convention: How exactly, by the name of a convention of the field or part by part; the
+            default compares at the working size, which is quick and enough to rank candidates.
         samples: Number of predictions shown in the report.
     """
 
+    convention: ConventionChoice = Convention()
     samples: Annotated[int, Field(ge=0)] = 4
     batch_size: Positive = 8
 

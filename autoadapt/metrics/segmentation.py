@@ -4,22 +4,22 @@ Counts are summed over all images first and divided last; a mean of per-image va
 number and not given. Shares are in [0, 1].
 
 A class with no pixel in labels and predictions alike has no IoU and no Dice: it is NaN. Means
-leave such classes out (``absent="nan"``, as AdaptSegNet and AdvEnt evaluate) or count them as 0
-(``absent="zero"``, as CRST evaluates). A class that is predicted but never labelled has IoU 0
-under both.
+leave such classes out (``absent="nan"``, as AdaptSegNet and AdvEnt evaluate), count them as 0
+(``absent="zero"``, as CRST evaluates) or become NaN (``absent="plain"``, as CCM evaluates). A
+class that is predicted but never labelled has IoU 0 under all of them.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoadapt.config.conventions import Absent
 from autoadapt.data.batches import IGNORE
 
-Absent = Literal["nan", "zero"]
 Maps = Tensor | NDArray[Any]
 
 
@@ -38,6 +38,19 @@ class ConfusionMatrix:
             raise ValueError(f"{num_classes} classes; expected 1 to {IGNORE}")
         self.num_classes = num_classes
         self.counts: NDArray[np.int64] = np.zeros((num_classes, num_classes), np.int64)
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64]) -> Self:
+        """Return the matrix with given counts, (C, C), rows are labels.
+
+        Raises:
+            ValueError: The array is not square, or holds negative counts.
+        """
+        if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or np.any(counts < 0):
+            raise ValueError(f"counts of shape {counts.shape}; expected a square of counts from 0")
+        matrix = cls(len(counts))
+        matrix.counts = counts.astype(np.int64)
+        return matrix
 
     def update(self, prediction: Maps, label: Maps) -> None:
         """Add the pixels of label maps, except those labelled ``IGNORE``.
@@ -79,6 +92,15 @@ class ConfusionMatrix:
             raise ValueError(f"{other.num_classes} classes added to {self.num_classes}")
         self.counts += other.counts
 
+    def without_labels(self, classes: Sequence[int]) -> Self:
+        """Return the matrix as if all pixels labelled with these classes were void.
+
+        A pixel of another class that is predicted as one of them stays an error.
+        """
+        counts = self.counts.copy()
+        counts[list(classes)] = 0
+        return self.of(counts)
+
     def iou(self) -> NDArray[np.float64]:
         """Return intersection over union per class, (C,), NaN for absent classes."""
         hit, labelled, predicted = self._totals()
@@ -94,6 +116,11 @@ class ConfusionMatrix:
         hit, labelled, _ = self._totals()
         return _ratio(hit, labelled)
 
+    def label_shares(self) -> NDArray[np.float64]:
+        """Return the share of each class among all labelled pixels, (C,); NaN without any."""
+        labelled = self.counts.sum(axis=1)
+        return _ratio(labelled, np.full(len(labelled), labelled.sum()))
+
     def miou(self, classes: Sequence[int] | None = None, absent: Absent = "nan") -> float:
         """Return the mean IoU of some classes, or of all.
 
@@ -105,13 +132,17 @@ class ConfusionMatrix:
             absent: What classes without any pixel count as; see the module.
 
         Returns:
-            NaN if all of them are absent and left out.
+            NaN if all of them are absent and left out, or if there are none.
         """
-        return _mean(self.iou(), classes, absent)
+        return mean_over(self.iou(), classes, absent)
 
     def mean_dice(self, classes: Sequence[int] | None = None, absent: Absent = "nan") -> float:
         """Return the mean Dice coefficient; arguments as in ``miou``."""
-        return _mean(self.dice(), classes, absent)
+        return mean_over(self.dice(), classes, absent)
+
+    def mean_accuracy(self) -> float:
+        """Return the mean recall of the classes that are labelled; NaN without any."""
+        return mean_over(self.recall())
 
     def pixel_accuracy(self) -> float:
         """Return the share of labelled pixels that is predicted right; NaN without any."""
@@ -120,6 +151,17 @@ class ConfusionMatrix:
 
     def _totals(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         return np.diag(self.counts), self.counts.sum(axis=1), self.counts.sum(axis=0)
+
+
+def mean_over(
+    values: NDArray[np.float64], classes: Sequence[int] | None = None, absent: Absent = "nan"
+) -> float:
+    """Return the mean of some classes' values, absent ones (NaN) treated as the module says."""
+    chosen = values if classes is None else values[list(classes)]
+    if absent == "zero":
+        chosen = np.nan_to_num(chosen, nan=0.0)
+    counted = chosen if absent == "plain" else chosen[~np.isnan(chosen)]
+    return float(counted.mean()) if len(counted) else float("nan")
 
 
 def _integers(values: Maps, what: str) -> Tensor:
@@ -142,11 +184,3 @@ def _ratio(numerator: NDArray[np.int64], denominator: NDArray[np.int64]) -> NDAr
     result = np.full(len(denominator), np.nan)
     np.divide(numerator, denominator, out=result, where=denominator > 0)
     return result
-
-
-def _mean(values: NDArray[np.float64], classes: Sequence[int] | None, absent: Absent) -> float:
-    chosen = values if classes is None else values[list(classes)]
-    if absent == "zero":
-        chosen = np.nan_to_num(chosen, nan=0.0)
-    present = chosen[~np.isnan(chosen)]
-    return float(present.mean()) if len(present) else float("nan")

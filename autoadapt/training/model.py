@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,7 +33,8 @@ from autoadapt.files import replacing, sha256_of, write_json
 from autoadapt.networks.build import build
 from autoadapt.networks.checkpoints import load_weights
 from autoadapt.networks.checkpoints.reading import read_state
-from autoadapt.networks.contract import Output, SegmentationNetwork, upsample
+from autoadapt.networks.contract import Output, SegmentationNetwork
+from autoadapt.networks.inference import PLAIN, Views, class_maps
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.checkpoints import read_checkpoint
 from autoadapt.training.fit import Fitted
@@ -121,11 +122,25 @@ class Model:
             output: Output = self.predictor(images.to(self.device))
         return output
 
-    def predict(self, images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Return class indices (N, *size) of RGB images (N, H, W, 3) at the training size."""
-        output = self.forward(normalise(images, self.card.normalisation))
-        labels = upsample(output.logits.float(), size).argmax(dim=1)
-        return labels.to(torch.uint8).cpu().numpy()
+    def predict(
+        self,
+        images: NDArray[np.uint8],
+        size: tuple[int, int],
+        views: Views = PLAIN,
+        *,
+        resize: Literal["logits", "classes"] = "logits",
+    ) -> NDArray[np.uint8]:
+        """Return class indices (N, *size) of RGB images (N, H, W, 3).
+
+        Images have the training size, unless a convention of evaluation asks for another one;
+        ``views`` and ``resize`` are those of ``class_maps``.
+        """
+        inputs = normalise(images, self.card.normalisation).to(self.device)
+        found = class_maps(self._logits, inputs, size, views, resize=resize)
+        return found.cpu().numpy()
+
+    def _logits(self, images: Tensor) -> Tensor:
+        return self.forward(images).logits
 
 
 @dataclass(frozen=True)
