@@ -203,7 +203,7 @@ def plot_agreement(score: Float, truth: Float, *, ax: Axes, title: str, name: st
 
 
 def plot_class_iou(results: Sequence[AdaptationResult], *, ax: Axes) -> Axes:
-    """Draw the IoU of each class as grouped bars, one per model, and their mean apart.
+    """Draw the values of each class as grouped bars, one per model, and their mean apart.
 
     Whiskers are the standard deviation over seeds; a class that does not occur has no bar.
 
@@ -214,8 +214,8 @@ def plot_class_iou(results: Sequence[AdaptationResult], *, ax: Axes) -> Axes:
     places = np.append(np.arange(len(classes)), len(classes) + 0.35)
     height = 0.84 / max(len(results), 1)
     for i, result in enumerate(results):
-        mean = 100 * np.append(result.class_mean, result.miou_mean)
-        spread = 100 * np.append(result.class_spread, result.miou_spread)
+        mean = 100 * np.append(result.class_mean, result.headline_mean)
+        spread = 100 * np.append(result.class_spread, result.headline_spread)
         offset = (i - (len(results) - 1) / 2) * height
         look: Look = {"color": SERIES[i % len(SERIES)], "hatch": HATCHES[i % len(HATCHES)]}
         rows = places + offset
@@ -226,11 +226,13 @@ def plot_class_iou(results: Sequence[AdaptationResult], *, ax: Axes) -> Axes:
         whiskers: Look = {"fmt": "none", "ecolor": INK, "elinewidth": 1, "capsize": 2}
         ax.errorbar(mean[several], rows[several], xerr=spread[several], **whiskers)
     ax.axhline(len(classes) - 0.33, color=MUTED, lw=0.8)
-    ax.set_yticks(places, [*classes, "mIoU"])
+    titles = dict.fromkeys(result.headline for result in results)
+    ax.set_yticks(places, [*classes, " / ".join(titles)])
     ax.set_ylim(places[-1] + 0.55, -0.55)
     ax.set_xlim(0, None)
     ax.grid(visible=False, axis="y")
-    ax.set(xlabel="IoU in %")
+    measures = dict.fromkeys(result.measure for result in results)
+    ax.set(xlabel=f"{' / '.join(measures)} in %")
     legend_above(ax, columns=2)
     return ax
 

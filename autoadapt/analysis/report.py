@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autoadapt.analysis.confusion import draw_confusion
 from autoadapt.analysis.drawing import Drawing, draw
 from autoadapt.analysis.history import score_pair, value_or_nan
 from autoadapt.analysis.plots import (
@@ -16,7 +17,7 @@ from autoadapt.analysis.plots import (
 )
 from autoadapt.analysis.report_content import Sample, SearchReport, summarise
 from autoadapt.analysis.report_page import report_page
-from autoadapt.analysis.tables import csv_table, iou_csv
+from autoadapt.analysis.tables import csv_table, results_csv
 from autoadapt.files import write_text
 from autoadapt.records import Record
 from autoadapt.space.architecture import thaw
@@ -52,7 +53,7 @@ def write_report(report: SearchReport, folder: Path) -> Path:
     for drawing in drawings.values():
         drawing.save(folder / "plots")
     write_text(folder / "trials.csv", trials_csv(report))
-    write_text(folder / "adaptation.csv", iou_csv(report.adaptation))
+    write_text(folder / "adaptation.csv", results_csv(report.adaptation))
     page = folder / "index.html"
     write_text(page, report_page(report, drawings))
     return page
@@ -71,6 +72,7 @@ def draw_all(report: SearchReport) -> dict[str, Drawing]:
         draw_pareto(report) if report.best_first else None,
         draw_pair(report),
         draw_classes(report),
+        *(draw_confusion(one) for one in report.adaptation if one.confusion is not None),
     ]
     return {drawing.name: drawing for drawing in drawings if drawing}
 
@@ -131,7 +133,7 @@ def draw_classes(report: SearchReport) -> Drawing | None:
     return draw(
         lambda ax: plot_class_iou(report.adaptation, ax=ax),
         name="classes",
-        description="Target IoU of each class and their mean, for each model",
+        description="Target values of each class and their mean, for each model",
         size=(9.6, 1.2 + rows),
     )
 

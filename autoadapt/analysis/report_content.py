@@ -42,6 +42,7 @@ class SearchReport:
         samples: Predictions to look at.
         classes: Class names with the colour (red, green, blue; 0 to 255) of their predictions.
         adaptation: Results of full adaptation: the headline first, then what it is compared with.
+        evaluation_words: How predictions were compared with labels, in sentences.
         opened_labels: One note for each time target labels were opened.
     """
 
@@ -59,6 +60,7 @@ class SearchReport:
     samples: Sequence[Sample] = ()
     classes: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     adaptation: Sequence[AdaptationResult] = ()
+    evaluation_words: str = ""
     opened_labels: Sequence[str] = ()
 
     @cached_property

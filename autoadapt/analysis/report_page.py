@@ -20,9 +20,9 @@ from autoadapt.analysis.page import (
     tiles,
 )
 from autoadapt.analysis.report_content import SearchReport, summarise
-from autoadapt.analysis.results import AdaptationResult
+from autoadapt.analysis.results import AdaptationResult, row_titles, same_classes
 from autoadapt.analysis.summary import reason_words, share_words
-from autoadapt.analysis.tables import decimal, duration, iou_cells, percent, quantity
+from autoadapt.analysis.tables import decimal, duration, percent, quantity, result_cells
 from autoadapt.records import Record
 from autoadapt.space.architecture import Value
 
@@ -81,16 +81,17 @@ def key_numbers(report: SearchReport) -> list[tuple[str, str, str]]:
 
 
 def adaptation_numbers(results: Sequence[AdaptationResult]) -> list[tuple[str, str, str]]:
-    """Return the mIoU of the headline, with its distance from what it is compared with."""
+    """Return the first result's headline, with its distance from what it is compared with."""
     if not results:
         return []
     headline, *others = results
     gains = [
-        f"{signed(100 * (headline.miou_mean - other.miou_mean))} against {other.name}"
+        f"{signed(100 * (headline.headline_mean - other.headline_mean))} against {other.name}"
         for other in others
     ]
     note = "; ".join(gains[:2]) or headline.name
-    return [("Target mIoU", f"{percent(headline.miou_mean)} %", note)]
+    value = percent(headline.headline_mean, digits=headline.digits)
+    return [(f"Target {headline.headline}", f"{value} %", note)]
 
 
 def time_words(records: Sequence[Record]) -> str:
@@ -181,18 +182,6 @@ def adaptation_section(report: SearchReport, drawings: Mapping[str, Drawing]) ->
     title, anchor = "After full adaptation", "adaptation"
     if not report.adaptation:
         return section(title, tag("p", "No model has been adapted in full yet."), anchor=anchor)
-    header, rows = iou_cells(report.adaptation)
-    values = [*zip(*(result.class_mean for result in report.adaptation), strict=True)]
-    values.append(tuple(result.miou_mean for result in report.adaptation))
-    lines = [
-        tag(
-            "tr",
-            cell(name, class_="first"),
-            *(cell(text, value=value) for text, value in zip(texts, means, strict=True)),
-            class_="total" if means is values[-1] else None,
-        )
-        for (name, *texts), means in zip(rows, values, strict=True)
-    ]
     models = [
         tag("li", tag("strong", result.name), f": {result.description} ({seeds_words(result)})")
         for result in report.adaptation
@@ -200,22 +189,50 @@ def adaptation_section(report: SearchReport, drawings: Mapping[str, Drawing]) ->
     return section(
         title,
         tag("ul", *models, class_="plain"),
-        tag("h3", "Target IoU by class"),
+        tag("h3", f"Target {report.adaptation[0].measure} by class"),
         picture(drawings["classes"], class_="plot wide"),
-        table(header, lines, numeric=header[1:]),
+        results_table(report.adaptation),
         tag(
             "p",
             "Mean and, with several seeds, ± the standard deviation over them. “–”: the class "
-            "occurs neither in the labels nor in the predictions, and is no part of the mIoU.",
+            f"occurs neither in the labels nor in the predictions. {report.evaluation_words}",
             class_="note",
         ),
+        confusion_pictures(drawings),
         anchor=anchor,
     )
 
 
+def results_table(results: Sequence[AdaptationResult]) -> Markup:
+    """Return the table of classes and means, which can be sorted by any of its columns."""
+    header, rows = result_cells(results)
+    classes = same_classes(results)
+    values = [*zip(*(result.class_mean for result in results), strict=True)]
+    values += [tuple(one.row_mean(title) for one in results) for title in row_titles(results)]
+    lines = [
+        tag(
+            "tr",
+            cell(name, class_="first"),
+            *(cell(text, value=value) for text, value in zip(texts, means, strict=True)),
+            class_="total" if index >= len(classes) else None,
+        )
+        for index, ((name, *texts), means) in enumerate(zip(rows, values, strict=True))
+    ]
+    return table(header, lines, numeric=header[1:])
+
+
+def confusion_pictures(drawings: Mapping[str, Drawing]) -> Markup:
+    """Return the confusion matrices, where there are any."""
+    found = [drawing for name, drawing in drawings.items() if name.startswith("confusion-")]
+    if not found:
+        return join([])
+    pictures = (picture(drawing, drawing.description) for drawing in found)
+    return join([tag("h3", "What is taken for what"), tag("div", *pictures, class_="columns")])
+
+
 def seeds_words(result: AdaptationResult) -> str:
     """Say which seeds a result rests on."""
-    return f"seed{'s' * (len(result.iou) != 1)} {', '.join(map(str, result.seed_names))}"
+    return f"seed{'s' * (len(result.values) != 1)} {', '.join(map(str, result.seed_names))}"
 
 
 def samples_section(report: SearchReport) -> Markup:

@@ -66,13 +66,17 @@ def adaptation_sentence(results: Sequence[AdaptationResult]) -> str:
     if not results:
         return ""
     headline, *others = results
-    seeds = len(headline.iou)
+    seeds = len(headline.values)
     over = f" over {seeds} seeds" if seeds > 1 else ""
-    value = f"{percent(headline.miou_mean, headline.miou_spread)} %{over}"
-    text = f"After full adaptation, “{headline.name}” reaches a target mIoU of {value}"
+    digits = headline.digits
+    reached = percent(headline.headline_mean, headline.headline_spread, digits=digits)
+    value = f"{headline.headline} of {reached} %{over}"
+    text = f"After full adaptation, “{headline.name}” reaches a target {value}"
     if not others:
         return f"{text}."
-    compared = [f"{percent(other.miou_mean)} % for “{other.name}”" for other in others]
+    compared = [
+        f"{percent(other.headline_mean, digits=digits)} % for “{other.name}”" for other in others
+    ]
     listed = " and ".join(filter(None, [", ".join(compared[:-1]), compared[-1]]))
     return f"{text}, against {listed}."
 

@@ -1,11 +1,11 @@
-"""Numbers as text: for a terminal, for Markdown, for CSV."""
+"""Numbers as text: for a terminal, for Markdown, for LaTeX, for CSV."""
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from autoadapt.analysis.results import AdaptationResult, same_classes
+from autoadapt.analysis.results import AdaptationResult, row_titles, same_classes
 
 ABSENT = "–"
 Rows = Sequence[Sequence[str]]
@@ -18,11 +18,12 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def percent(value: float, spread: float = math.nan) -> str:
+def percent(value: float, spread: float = math.nan, *, digits: int = 1) -> str:
     """Return a fraction as ``41.2`` or, where the spread is known, ``41.2 ± 0.5``, in percent."""
     if math.isnan(value):
         return ABSENT
-    return decimal(100 * value, 1) + ("" if math.isnan(spread) else f" ± {100 * spread:.1f}")
+    known = "" if math.isnan(spread) else f" ± {100 * spread:.{digits}f}"
+    return decimal(100 * value, digits) + known
 
 
 def quantity(value: float | None) -> str:
@@ -70,6 +71,48 @@ def markdown_table(header: Sequence[str], rows: Rows) -> str:
     return "\n".join([line(header), rule, *map(line, rows)])
 
 
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    ABSENT: "--",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "\n": " ",
+}
+"""What a sign is written as in LaTeX."""
+
+
+def latex_text(text: str) -> str:
+    """Return a text that LaTeX prints as it is."""
+    return "".join(LATEX.get(sign, sign) for sign in text)
+
+
+def latex_table(header: Sequence[str], rows: Rows, *, rules: Collection[int] = ()) -> str:
+    """Return a ``tabular`` in the style of the package ``booktabs``.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells; the first one of each row stands to the left, the others to the right.
+        rules: Indices of rows that have a line above them.
+    """
+
+    def line(cells: Iterable[str]) -> str:
+        return f"  {' & '.join(map(latex_text, cells))} \\\\"
+
+    body = []
+    for index, cells in enumerate(rows):
+        body += ["  \\midrule"] * (index in rules) + [line(cells)]
+    columns = "l" + "r" * (len(header) - 1)
+    top = [f"\\begin{{tabular}}{{{columns}}}", "  \\toprule", line(header), "  \\midrule"]
+    return "\n".join([*top, *body, "  \\bottomrule", "\\end{tabular}"])
+
+
 def csv_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return CSV with full precision; an absent or NaN value is an empty cell."""
     text = io.StringIO()
@@ -86,35 +129,60 @@ def plain(value: object) -> object:
     return "" if value is None else value
 
 
-def iou_cells(results: Sequence[AdaptationResult]) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows: one row per class and a last one, ``mIoU``; one column per model.
+def result_cells(results: Sequence[AdaptationResult]) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows: one per class, then one per mean; one column per model.
+
+    Cells are percentages: the mean over seeds and, with several of them, ± the deviation.
 
     Raises:
         ValueError: The results are over different classes.
     """
     rows = [
-        [name, *(percent(result.class_mean[i], result.class_spread[i]) for result in results)]
+        [
+            name,
+            *(
+                percent(one.class_mean[i], one.class_spread[i], digits=one.digits)
+                for one in results
+            ),
+        ]
         for i, name in enumerate(same_classes(results))
     ]
-    rows.append(["mIoU", *(percent(result.miou_mean, result.miou_spread) for result in results)])
-    return ["IoU in %", *(result.name for result in results)], rows
+    for title in row_titles(results):
+        cells = (
+            percent(one.row_mean(title), one.row_spread(title), digits=one.digits)
+            for one in results
+        )
+        rows.append([title, *cells])
+    measures = dict.fromkeys(one.measure for one in results)
+    return [f"{', '.join(measures)} in %", *(one.name for one in results)], rows
 
 
-def iou_text(results: Sequence[AdaptationResult]) -> str:
-    """Return the per-class table for a terminal: mean ± standard deviation over seeds."""
-    return text_table(*iou_cells(results))
+def results_text(results: Sequence[AdaptationResult]) -> str:
+    """Return the per-class table for a terminal."""
+    return text_table(*result_cells(results))
 
 
-def iou_markdown(results: Sequence[AdaptationResult]) -> str:
+def results_markdown(results: Sequence[AdaptationResult]) -> str:
     """Return the same table as Markdown."""
-    return markdown_table(*iou_cells(results))
+    return markdown_table(*result_cells(results))
 
 
-def iou_csv(results: Sequence[AdaptationResult]) -> str:
-    """Return one line per model and seed, IoU as fractions in [0, 1], absent classes empty."""
+def results_latex(results: Sequence[AdaptationResult]) -> str:
+    """Return the same table for LaTeX, with a line between classes and means."""
+    return latex_table(*result_cells(results), rules={len(same_classes(results))})
+
+
+def results_csv(results: Sequence[AdaptationResult]) -> str:
+    """Return one line per model and seed, values as fractions in [0, 1], absent ones empty."""
+    titles = row_titles(results)
     rows = (
-        [result.name, seed, miou, *iou]
-        for result in results
-        for seed, miou, iou in zip(result.seed_names, result.miou, result.iou, strict=True)
+        [
+            one.name,
+            seed,
+            *(one.rows[title][i] if title in one.rows else None for title in titles),
+            *one.values[i],
+        ]
+        for one in results
+        for i, seed in enumerate(one.seed_names)
     )
-    return csv_table(["model", "seed", "miou", *same_classes(results)], rows)
+    return csv_table(["model", "seed", *titles, *same_classes(results)], rows)

@@ -104,18 +104,46 @@ def adapt(
 
 @app.command()
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="A model.safetensors, or its folder.")],
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="Models: a model.pt, its folder, or a run folder.")
+    ],
     data: Annotated[
         str, typer.Option(help="Config (or run folder) whose evaluation images are used.")
     ],
+    convention: Annotated[
+        str | None, typer.Option(help="How to compare, by name: adaptsegnet, crst, daformer, ...")
+    ] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Average over these scales: 0.9,1.0,1.2")
+    ] = None,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="Average over mirrored images too.")
+    ] = None,
+    subset: Annotated[
+        str | None, typer.Option(help="Classes of the mean: synthia16, synthia13, or names.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="text, csv, latex, markdown or json")
+    ] = "text",
+    out: Annotated[Path | None, typer.Option(help="File for the table; absent: print it.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for pictures of the confusion matrices.")
+    ] = None,
     changes: Changes = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a model with target labels, class by class."""
-    from autoadapt.experiment.commands import evaluate_checkpoint, evaluation_text
+    """Compare models with target labels, class by class, side by side."""
+    from autoadapt.experiment.commands import evaluate_checkpoints, evaluation_changes
+    from autoadapt.files import write_text
 
-    result = evaluate_checkpoint(checkpoint, data, changes or [])
-    print(json.dumps(result.to_json(), indent=2) if as_json else evaluation_text(result))
+    changed = [*(changes or []), *evaluation_changes(convention, scales, flip, subset)]
+    form = "json" if as_json else form
+    table = evaluate_checkpoints(checkpoints, data, changed, form=form, pictures=pictures)
+    if out is None:
+        print(table)
+    else:
+        write_text(out, f"{table}\n")
+        print(f"table in {out}")
 
 
 @app.command()

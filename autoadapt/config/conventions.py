@@ -103,6 +103,8 @@ class Convention:
         return self.input != "working" or self.labels != "working"
 
 
+WORKING = Convention()
+"""The default: quick, from the cache, good enough to rank candidates."""
 HALF, FULL = (512, 1024), (1024, 2048)
 """Cityscapes at half and at full size, height and width."""
 
@@ -111,7 +113,7 @@ _FAMILY = Convention(name="adaptsegnet", input=HALF, labels="original", digits=2
 CONVENTIONS = {
     known.name: known
     for known in (
-        Convention(),
+        WORKING,
         _FAMILY,
         Convention(
             name="advent_synthia",
@@ -183,3 +185,54 @@ def convention_of(raw: str | Mapping[str, Any]) -> Convention:
         lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise ConfigError("evaluation convention: " + "; ".join(lines)) from None
     return found
+
+
+def convention_words(convention: Convention) -> str:
+    """Return a convention in one sentence, for tables and reports."""
+    changed = "" if convention == CONVENTIONS.get(convention.name) else " (changed)"
+    parts = [
+        f"images at {_size_words(convention.input)}, labels at {_size_words(convention.labels)}",
+        *_view_words(convention),
+        _resize_words(convention),
+        _mean_words(convention),
+    ]
+    return f"Convention {convention.name}{changed}: {'; '.join(parts)}."
+
+
+def _size_words(resolution: Resolution) -> str:
+    if isinstance(resolution, tuple):
+        return f"{resolution[1]} × {resolution[0]}"
+    return {"working": "the working size", "original": "their own size"}[resolution]
+
+
+def _view_words(convention: Convention) -> list[str]:
+    words = []
+    if convention.scales != (1.0,):
+        words.append(f"scales {', '.join(f'{scale:g}' for scale in convention.scales)}")
+    if convention.flip:
+        words.append("with mirrored images")
+    if words:
+        words.append(f"mean of {convention.average}")
+    if convention.window:
+        height, width = convention.window
+        words.append(f"in windows of {width} × {height}")
+    return [" ".join(words)] if words else []
+
+
+def _resize_words(convention: Convention) -> str:
+    corners = "aligned" if convention.corners else "not aligned"
+    if convention.resize == "classes":
+        return f"classes resized to the labels by nearest neighbour (logits: corners {corners})"
+    return f"logits resized bilinearly, corners {corners}"
+
+
+def _mean_words(convention: Convention) -> str:
+    absent = {
+        "nan": "left out of the mean",
+        "zero": "counted as 0",
+        "plain": "making the mean undefined",
+    }
+    words = f"one confusion matrix, absent classes {absent[convention.absent]}"
+    if convention.outside == "void" and convention.subset != "all":
+        words += ", labels outside the subset are void"
+    return words + ("" if convention.background else ", background not counted")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from autoadapt.config.conventions import Convention, ConventionChoice, Side
+from autoadapt.config.conventions import WORKING, ConventionChoice, Side
 from autoadapt.config.preprocessing import Preprocessing, with_preset
 
 Positive = Annotated[int, Field(gt=0)]
@@ -461,7 +461,7 @@ class EvaluationSettings(Strict):
         samples: Number of predictions shown in the report.
     """
 
-    convention: ConventionChoice = Convention()
+    convention: ConventionChoice = WORKING
     samples: Annotated[int, Field(ge=0)] = 4
     batch_size: Positive = 8
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 
 from autoadapt.config.load import make_format
-from autoadapt.config.settings import DatasetSettings, DataSettings
+from autoadapt.config.settings import DatasetSettings, DataSettings, Size
 from autoadapt.data.cache import cache_folder, open_rows
 from autoadapt.data.classes import ClassTable
 from autoadapt.data.images import (
@@ -32,6 +32,7 @@ from autoadapt.data.mapping import (
 from autoadapt.data.originals import Originals, find_images, find_labels
 from autoadapt.data.protocols import PROTOCOLS
 from autoadapt.data.rows import Rows
+from autoadapt.data.streaming import LabelledFiles
 from autoadapt.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
@@ -134,12 +135,32 @@ def open_evaluation(settings: DataSettings) -> LabelledImages:
         ConfigError: The settings name no evaluation set.
         DataError: Files are missing or broken, or classes do not match.
     """
-    if settings.evaluation is None:
-        raise ConfigError(
-            "data.evaluation is not set: evaluation needs labelled target images; name a data "
-            "set under data.evaluation"
-        )
+    _evaluation(settings)
     return _open_labelled(settings, "evaluation")
+
+
+def open_evaluation_files(settings: DataSettings) -> LabelledFiles:
+    """Return the same images and labels, to be read from their files at any size.
+
+    Raises:
+        ConfigError: The settings name no evaluation set.
+        DataError: Files are missing, or classes do not match.
+    """
+    dataset = _evaluation(settings)
+    found = _found(dataset)
+    labels = find_labels(found, map_of(settings, dataset))
+    rendered = settings.size_of("evaluation")
+
+    def own(index: int) -> Size:
+        return found.size(index) or rendered
+
+    return LabelledFiles(
+        classes=class_names(settings),
+        ids=found.listing.ids,
+        image=lambda i, size: found.image(i, size or own(i), settings.resampling),
+        label=lambda i, size: labels.classes(i, size or own(i)),
+        broken=settings.broken,
+    )
 
 
 def check_evaluation(settings: DataSettings) -> None:
@@ -191,6 +212,15 @@ def _check_places(found: Mapping[str, Originals]) -> None:
             pairs = zip(evaluation.ids, evaluation.origins, strict=True)
             shared = [name for name, origin in pairs if origin in places]
             refuse_shared(shared, len(evaluation), len(images), key)
+
+
+def _evaluation(settings: DataSettings) -> DatasetSettings:
+    if settings.evaluation is None:
+        raise ConfigError(
+            "data.evaluation is not set: evaluation needs labelled target images; name a data "
+            "set under data.evaluation"
+        )
+    return settings.evaluation
 
 
 def _found(dataset: DatasetSettings) -> Originals:

@@ -11,12 +11,12 @@ import torch
 
 from autoadapt.config.load import to_plain
 from autoadapt.config.settings import AdaptSettings, ExperimentSettings, PluginSettings
-from autoadapt.data.images import LabelledImages
 from autoadapt.errors import RunError
-from autoadapt.experiment.evaluate import Evaluation, evaluate
+from autoadapt.experiment.evaluate import Labelled, evaluate
 from autoadapt.experiment.run_folder import RunFolder, differences
 from autoadapt.experiment.trial import domains_of, pick_device, train
 from autoadapt.files import waiting_lock, write_json
+from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
 from autoadapt.space.named import labelled
@@ -52,6 +52,19 @@ def title_of(name: str) -> str:
     role, _, method = name.partition("-")
     known = {"reference": "hand-crafted"}
     return f"{known.get(role, role)}, {method.replace('_', '-')}"
+
+
+def contender_folders(root: Path) -> list[Path]:
+    """Return the folders of contenders below ``adapted/``: adapted winners first.
+
+    Adapted references and named networks follow, then what was trained on source alone.
+    """
+
+    def order(folder: Path) -> tuple[bool, int, str, str]:
+        role, _, method = folder.name.partition("-")
+        return method == "source_only", {"winner": 0, "reference": 1}.get(role, 2), role, method
+
+    return sorted(root.iterdir(), key=order) if root.is_dir() else []
 
 
 def roles_after_search(
@@ -157,7 +170,7 @@ def check_same_training(contender: Contender, adapt: AdaptSettings, folder: Path
 
 
 def evaluation_of(
-    model: Path, images: Callable[[], LabelledImages], settings: ExperimentSettings, run: RunFolder
+    model: Path, images: Callable[[], Labelled], settings: ExperimentSettings, run: RunFolder
 ) -> Evaluation:
     """Return the evaluation that stands beside a model file; make it if it is not there."""
     path = model.with_name("evaluation.json")
@@ -165,7 +178,7 @@ def evaluation_of(
         return Evaluation.from_json(json.loads(path.read_text()))
     run.note_labels_opened(str(model.relative_to(run.path)), "evaluation after full adaptation")
     loaded = load_model(model, pick_device(settings))
-    result = evaluate(loaded, images(), settings.evaluation.batch_size)
+    result = evaluate(loaded, images(), settings.evaluation)
     write_json(path, result.to_json())
     return result
 

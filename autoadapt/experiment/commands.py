@@ -7,15 +7,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from autoadapt.analysis.confusion import draw_confusion
 from autoadapt.analysis.correlation_report import correlation_text
 from autoadapt.analysis.report import summarise
-from autoadapt.analysis.tables import iou_text, percent, quantity, text_table
+from autoadapt.analysis.tables import quantity, results_text, text_table
 from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.cost import count
-from autoadapt.data.open import open_evaluation
-from autoadapt.errors import AutoAdaptError, ExportError
-from autoadapt.experiment.evaluate import Evaluation, evaluate
+from autoadapt.errors import AutoAdaptError, ConfigError, ExportError
+from autoadapt.experiment.comparison import (
+    FORMATS,
+    comparison_as,
+    evaluate_models,
+    find_models,
+    results_of,
+)
 from autoadapt.experiment.export import export_model
 from autoadapt.experiment.exported import Format
 from autoadapt.experiment.jobs import owned_experiment
@@ -27,7 +33,7 @@ from autoadapt.experiment.reporting import (
 )
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
-from autoadapt.experiment.trial import device_named, pick_device
+from autoadapt.experiment.trial import device_named
 from autoadapt.experiment.watching import Watcher
 from autoadapt.files import owned
 from autoadapt.networks.build import describe
@@ -45,27 +51,62 @@ def settings_of(source: str, changes: Sequence[str] = ()) -> ExperimentSettings:
     return load_config(source, changes)
 
 
-def evaluate_checkpoint(checkpoint: Path, data: str, changes: Sequence[str]) -> Evaluation:
-    """Compare a model with the labelled target images of a config.
+def evaluate_checkpoints(
+    checkpoints: Sequence[Path],
+    data: str,
+    changes: Sequence[str],
+    *,
+    form: str = "text",
+    pictures: Path | None = None,
+) -> str:
+    """Compare models with the labelled target images of a config, side by side.
+
+    Args:
+        checkpoints: Model files, their folders, or run folders.
+        data: A config, or a run folder.
+        changes: Overrides of its settings.
+        form: One of ``comparison.FORMATS``.
+        pictures: Folder for the confusion matrices as PNG and SVG; absent: none.
+
+    Returns:
+        The table, or JSON.
 
     Raises:
-        CheckpointError: Unreadable, or made for other classes or another image size.
+        ConfigError: There is no such form.
+        CheckpointError: A model is missing, unreadable, or made for other classes.
     """
-    settings = settings_of(data, changes)
-    model = load_model(checkpoint, pick_device(settings))
-    card = model.card
-    data_settings = settings.data.for_model(card.size, card.normalisation, card.resampling)
-    return evaluate(model, open_evaluation(data_settings), settings.evaluation.batch_size)
+    if form not in FORMATS:
+        raise ConfigError(f"no format {form!r}; expected one of {', '.join(FORMATS)}")
+    found = evaluate_models(find_models(checkpoints), settings_of(data, changes))
+    if pictures is not None:
+        for result in results_of(found):
+            draw_confusion(result).save(pictures)
+            draw_confusion(result, text="counts").save(pictures)
+    return comparison_as(form, found)
 
 
-def evaluation_text(result: Evaluation) -> str:
-    """Return an evaluation as a table."""
-    rows = [
-        [name, percent(float(value))]
-        for name, value in zip(result.classes, result.iou, strict=True)
-    ]
-    rows += [["mIoU", percent(result.miou)], ["pixel accuracy", percent(result.accuracy)]]
-    return text_table([f"{result.images} images", "IoU in %"], rows)
+def evaluation_changes(
+    convention: str | None, scales: str | None, flip: bool | None, subset: str | None
+) -> list[str]:
+    """Return options of the command line as changes of ``evaluation.convention``.
+
+    Args:
+        convention: Its name.
+        scales: Numbers with commas between them.
+        flip: Whether mirrored images are averaged too.
+        subset: ``synthia16``, ``synthia13``, ``all``, or class names with commas between them.
+    """
+    key = "evaluation.convention"
+    parts: dict[str, Any] = {}
+    if scales is not None:
+        parts["scales"] = [value.strip() for value in scales.split(",") if value.strip()]
+    if flip is not None:
+        parts["flip"] = flip
+    if subset is not None:
+        names = [name.strip() for name in subset.split(",")]
+        parts["subset"] = names if len(names) > 1 else names[0]
+    named = [f"{key}={json.dumps(convention)}"] if convention is not None else []
+    return named + [f"{key}.{part}={json.dumps(value)}" for part, value in parts.items()]
 
 
 def predict_checkpoint(checkpoint: Path, images: Sequence[Path], out: Path) -> list[Path]:
@@ -119,7 +160,7 @@ def summary_text(path: Path) -> str:
     report = search_report(Experiment(RunFolder(path), RunFolder(path).settings(), Watcher()))
     lines = summarise(report)
     if report.adaptation:
-        lines += ["", iou_text(report.adaptation)]
+        lines += ["", results_text(report.adaptation)]
     return "\n".join(lines)
 
 

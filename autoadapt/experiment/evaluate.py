@@ -1,86 +1,99 @@
 """Evaluation on labelled target images: with ``correlate``, the only code that opens them.
 
-Convention: one confusion matrix over the whole data set, labels at the working size of the
-model (nearest neighbour), logits resized to it bilinearly with aligned corners, void ignored,
-classes that never occur in labels or predictions left out of the mean.
+One confusion matrix is filled over the whole data set, image by image in constant memory; how
+images, logits and labels meet is the convention's (``config/conventions.py``).
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
+from autoadapt.config.conventions import Convention, Resolution
+from autoadapt.config.settings import DataSettings, EvaluationSettings
 from autoadapt.data.batching import chunks
 from autoadapt.data.images import LabelledImages
+from autoadapt.data.open import open_evaluation, open_evaluation_files
+from autoadapt.data.streaming import LabelledFiles, Pixels
 from autoadapt.errors import CheckpointError
+from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.metrics.segmentation import ConfusionMatrix
+from autoadapt.networks.inference import Views
 from autoadapt.training.model import Model
 
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How well a model labels a set of images.
-
-    Attributes:
-        iou: Intersection over union per class in [0, 1]; NaN for a class that never occurs.
-        miou: Mean of those that occur.
-        confusion: (C, C) pixel counts, rows are labels.
-    """
-
-    classes: tuple[str, ...]
-    iou: NDArray[np.float64]
-    miou: float
-    accuracy: float
-    confusion: NDArray[np.int64]
-    images: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values; an absent class is null."""
-        return {
-            "classes": list(self.classes),
-            "iou": [None if np.isnan(value) else float(value) for value in self.iou],
-            "miou": self.miou,
-            "accuracy": self.accuracy,
-            "images": self.images,
-            "confusion": self.confusion.tolist(),
-            "convention": "labels at the working size; logits resized bilinearly, corners "
-            "aligned; one confusion matrix; absent classes left out of the mean",
-        }
-
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> "Evaluation":
-        """Undo ``to_json``."""
-        iou = [np.nan if value is None else value for value in raw["iou"]]
-        return cls(
-            tuple(raw["classes"]),
-            np.array(iou, dtype=np.float64),
-            raw["miou"],
-            raw["accuracy"],
-            np.array(raw["confusion"], dtype=np.int64),
-            raw["images"],
-        )
+Labelled = LabelledImages | LabelledFiles
+Size = tuple[int, int]
 
 
-def evaluate(model: Model, images: LabelledImages, batch_size: int) -> Evaluation:
-    """Compare predictions with labels.
+def open_labelled(data: DataSettings, convention: Convention) -> Labelled:
+    """Return the labelled target images as a convention needs them: cached, or from files.
 
     Raises:
-        CheckpointError: The model was made for other classes or another size.
+        ConfigError: The settings name no evaluation set.
+        DataError: Files are missing or broken, or classes do not match.
     """
-    if model.card.classes != images.classes:
+    return open_evaluation_files(data) if convention.from_files else open_evaluation(data)
+
+
+def evaluate(model: Model, labelled: Labelled, settings: EvaluationSettings) -> Evaluation:
+    """Compare predictions with labels.
+
+    Args:
+        model: What predicts.
+        labelled: Images and labels, opened for the same convention.
+        settings: The convention, and the batch size where images are of one size.
+
+    Raises:
+        CheckpointError: The model was made for other classes.
+        ConfigError: The convention names a class that the labels do not have.
+    """
+    if model.card.classes != labelled.classes:
         raise CheckpointError(
             f"the model knows the classes {', '.join(model.card.classes)}; the labels have "
-            f"{', '.join(images.classes)}: evaluate with the data settings it was trained with"
+            f"{', '.join(labelled.classes)}: evaluate with the data settings it was trained with"
         )
-    matrix = ConfusionMatrix(len(images.classes))
-    for indices in chunks(len(images), batch_size):
-        matrix.update(model.predict(images.images(indices), images.size), images.labels(indices))
-    return Evaluation(
-        images.classes,
-        np.asarray(matrix.iou()),
-        float(matrix.miou()),
-        float(matrix.pixel_accuracy()),
-        np.asarray(matrix.counts),
-        len(images),
+    convention = settings.convention
+    views, matrix, images = views_of(convention), ConfusionMatrix(len(labelled.classes)), 0
+    nothing = Evaluation(labelled.classes, matrix.counts, 0, convention)  # checks class names
+    for inputs, labels in pairs(labelled, convention, model.card.size, settings.batch_size):
+        size = (labels.shape[1], labels.shape[2])
+        predicted = model.predict(inputs, size, views, resize=convention.resize)
+        matrix.update(predicted, labels)
+        images += len(labels)
+    return Evaluation(nothing.classes, matrix.counts, images, convention)
+
+
+def views_of(convention: Convention) -> Views:
+    """Return what a convention averages over."""
+    return Views(
+        scales=convention.scales,
+        flip=convention.flip,
+        average=convention.average,
+        corners=convention.corners,
+        window=convention.window,
+        stride=convention.stride,
     )
+
+
+def pairs(
+    labelled: Labelled, convention: Convention, working: Size, batch_size: int
+) -> Iterator[tuple[Pixels, Pixels]]:
+    """Yield images (N, H, W, 3) at the input size and labels (N, h, w) at theirs.
+
+    Args:
+        labelled: Where they come from; cached ones are at the working size.
+        convention: Decides both sizes.
+        working: The size the model was trained at.
+        batch_size: N of cached images; those from files come one by one.
+    """
+    if isinstance(labelled, LabelledFiles):
+        yield from labelled.pairs(
+            pixels(convention.input, working), pixels(convention.labels, working)
+        )
+        return
+    for indices in chunks(len(labelled), batch_size):
+        yield labelled.images(indices), labelled.labels(indices)
+
+
+def pixels(resolution: Resolution, working: Size) -> Size | None:
+    """Return height and width, None for those of the file."""
+    if resolution == "working":
+        return working
+    return None if resolution == "original" else resolution

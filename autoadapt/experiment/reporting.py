@@ -10,14 +10,17 @@ from autoadapt.analysis.correlation_report import CorrelationReport, write_corre
 from autoadapt.analysis.report import Sample, SearchReport, write_report
 from autoadapt.analysis.results import AdaptationResult
 from autoadapt.analysis.tables import quantity
+from autoadapt.config.conventions import convention_words
 from autoadapt.data.classes import ClassTable, colorize
 from autoadapt.data.open import class_table
-from autoadapt.experiment.adapt import title_of
-from autoadapt.experiment.evaluate import Evaluation, evaluate
+from autoadapt.experiment.adapt import contender_folders, title_of
+from autoadapt.experiment.comparison import result_of
+from autoadapt.experiment.evaluate import evaluate
 from autoadapt.experiment.predict import png_bytes
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.trial import domains_of, pick_device, scored_images
 from autoadapt.files import write_json
+from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.networks.build import describe
 from autoadapt.records import Record, finished
 from autoadapt.training.model import find_model, load_model
@@ -48,6 +51,7 @@ def search_report(experiment: Experiment) -> SearchReport:
         samples=samples(experiment, table),
         classes=dict(zip(table.names, table.palette, strict=True)),
         adaptation=adaptation_results(experiment),
+        evaluation_words=convention_words(settings.evaluation.convention),
         opened_labels=opened_labels(experiment),
     )
 
@@ -85,10 +89,8 @@ def facts(experiment: Experiment) -> dict[str, str]:
 
 def adaptation_results(experiment: Experiment) -> list[AdaptationResult]:
     """Return the results of full adaptation that lie in the run folder, the winner's first."""
-    root = experiment.folder.path / "adapted"
     results = []
-    folders = sorted(root.iterdir(), key=contender_order) if root.is_dir() else []
-    for folder in folders:
+    for folder in contender_folders(experiment.folder.path / "adapted"):
         found = {
             int(path.parent.name.removeprefix("seed-")): Evaluation.from_json(
                 json.loads(path.read_text())
@@ -96,30 +98,17 @@ def adaptation_results(experiment: Experiment) -> list[AdaptationResult]:
             for path in sorted(folder.glob("seed-*/evaluation.json"))
         }
         if found:
-            results.append(result_of(folder.name, dict(sorted(found.items()))))
+            name, seeds = folder.name, dict(sorted(found.items()))
+            results.append(result_of(title_of(name), description_of(name), seeds))
     return results
 
 
-def contender_order(folder: Path) -> tuple[bool, int, str, str]:
-    """Adapted winners, references and named networks, then what was trained on source alone."""
-    role, _, method = folder.name.partition("-")
-    return method == "source_only", {"winner": 0, "reference": 1}.get(role, 2), role, method
-
-
-def result_of(name: str, found: dict[int, Evaluation]) -> AdaptationResult:
-    """Turn the evaluations of one contender into rows."""
+def description_of(name: str) -> str:
+    """Say of the contender of a folder how it was trained."""
     role, _, method = name.partition("-")
-    first = next(iter(found.values()))
     kind = "on source images alone" if method == "source_only" else f"with {method}"
     known = {"winner": "the winner of the search", "reference": "the hand-crafted reference"}
-    whose = known.get(role, f"the network {role}")
-    return AdaptationResult(
-        name=title_of(name),
-        description=f"{whose}, trained {kind}",
-        iou=np.stack([evaluation.iou for evaluation in found.values()]),
-        classes=first.classes,
-        seeds=tuple(found),
-    )
+    return f"{known.get(role, f'the network {role}')}, trained {kind}"
 
 
 def samples(experiment: Experiment, table: ClassTable) -> list[Sample]:
@@ -127,10 +116,13 @@ def samples(experiment: Experiment, table: ClassTable) -> list[Sample]:
 
     With evaluation data, its images and labels are shown; otherwise images adapted to.
     """
-    settings, root = experiment.settings, experiment.folder.path / "adapted"
+    settings = experiment.settings
     wanted = settings.evaluation.samples
-    folders = sorted(root.iterdir(), key=contender_order) if root.is_dir() else []
-    models = {folder.name: path for folder in folders if (path := first_model(folder)) is not None}
+    models = {
+        folder.name: path
+        for folder in contender_folders(experiment.folder.path / "adapted")
+        if (path := first_model(folder)) is not None
+    }
     if not models or not wanted:
         return []
     labelled = experiment.labelled_target if settings.data.evaluation else None
@@ -172,7 +164,7 @@ def write_correlation_report(experiment: Experiment) -> tuple[CorrelationReport,
         ConfigError: The run has no labelled target images.
     """
     records = finished(experiment.controller.records)
-    images = experiment.labelled_target
+    images = experiment.evaluation_set
     folder = experiment.folder
     folder.note_labels_opened(f"{len(records)} candidates", "correlation of scores with mIoU")
     truth = []
@@ -205,11 +197,11 @@ def true_miou(experiment: Experiment, record: Record) -> float:
     trial = experiment.folder.trial(record.number, record.architecture)
     path = trial / "evaluation.json"
     if path.exists():
-        return Evaluation.from_json(json.loads(path.read_text())).miou
+        return Evaluation.from_json(json.loads(path.read_text())).headline
     model = load_model(trial, pick_device(experiment.settings))
-    found = evaluate(model, experiment.labelled_target, experiment.settings.evaluation.batch_size)
+    found = evaluate(model, experiment.evaluation_set, experiment.settings.evaluation)
     write_json(path, found.to_json())
-    return found.miou
+    return found.headline
 
 
 def score_columns(experiment: Experiment, records: list[Record]) -> dict[str, list[float | None]]:

@@ -18,13 +18,14 @@ from autoadapt.experiment.adapt import (
     evaluation_of,
 )
 from autoadapt.experiment.controller import Controller
-from autoadapt.experiment.evaluate import Evaluation
+from autoadapt.experiment.evaluate import Labelled, open_labelled
 from autoadapt.experiment.executors import execute
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import domains_of, region_maps
 from autoadapt.experiment.watching import Watcher
 from autoadapt.experiment.weights import check_start
 from autoadapt.files import write_text
+from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.networks.build import describe
 from autoadapt.records import Record
 from autoadapt.space import Architecture, load
@@ -61,6 +62,14 @@ class Experiment:
     def labelled_target(self) -> LabelledImages:
         """The labelled target images; whoever asks for them notes it in the run folder."""
         return open_evaluation(self.settings.data)
+
+    @cached_property
+    def evaluation_set(self) -> Labelled:
+        """The same images and labels, as the convention of evaluation needs them."""
+        convention = self.settings.evaluation.convention
+        if convention.from_files:
+            return open_labelled(self.settings.data, convention)
+        return self.labelled_target
 
     def check_data(self) -> None:
         """Open both domains, refuse an evaluation on images that are trained on.
@@ -147,7 +156,7 @@ class Experiment:
                 )
                 if self.settings.data.evaluation is not None:
                     found = evaluation_of(
-                        model, lambda: self.labelled_target, self.settings, self.folder
+                        model, lambda: self.evaluation_set, self.settings, self.folder
                     )
                     results[contender.name][1].append(found)
         return results

@@ -18,14 +18,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from autoadapt.config.conventions import Convention, Subset, convention_of
+from autoadapt.config.conventions import WORKING, Convention, Subset, convention_of
 from autoadapt.data.classes import SYNTHIA13, SYNTHIA16
 from autoadapt.errors import ConfigError
 from autoadapt.metrics.segmentation import ConfusionMatrix, mean_over
 
 Classes = tuple[str, ...]
 SUBSETS: dict[Subset, tuple[Classes, Classes]] = {
-    "synthia16": (SYNTHIA16, SYNTHIA16), "synthia13": (SYNTHIA13, SYNTHIA16),
+    "synthia16": (SYNTHIA16, SYNTHIA16),
+    "synthia13": (SYNTHIA13, SYNTHIA16),
 }
 """Classes of a mean, and the classes of the labels it is made for.
 
@@ -52,7 +53,7 @@ class Evaluation:
     classes: Classes
     confusion: NDArray[np.int64]
     images: int
-    convention: Convention = Convention()
+    convention: Convention = WORKING
 
     def __post_init__(self) -> None:
         if self.confusion.shape != (len(self.classes), len(self.classes)):
@@ -175,7 +176,7 @@ class Evaluation:
         Files of version 0.1 describe their only convention, today's ``working``, in a sentence.
         """
         written = raw["convention"]
-        convention = Convention() if isinstance(written, str) else convention_of(written)
+        convention = WORKING if isinstance(written, str) else convention_of(written)
         counts = np.array(raw["confusion"], dtype=np.int64)
         return cls(tuple(raw["classes"]), counts, raw["images"], convention)
 
@@ -187,9 +188,7 @@ class Evaluation:
 
     def _counted(self, subset: Subset) -> Classes:
         members, _ = self._members(subset)
-        return tuple(
-            name for name in members if self.convention.background or name != "background"
-        )
+        return tuple(name for name in members if self.convention.background or name != "background")
 
     def _matrix_for(self, subset: Subset) -> ConfusionMatrix:
         matrix = ConfusionMatrix.of(self.confusion)
@@ -221,7 +220,9 @@ def subset_title(convention: Convention) -> str:
     start = "mIoU" if convention.measure == "iou" else "mean Dice"
     if convention.subset == "all":
         return start
-    named = convention.subset if isinstance(convention.subset, str) else ", ".join(convention.subset)
+    named = (
+        convention.subset if isinstance(convention.subset, str) else ", ".join(convention.subset)
+    )
     return f"{start} ({named})"
 
 

@@ -136,9 +136,9 @@ def test_agreement_leaves_missing_scores_out_and_shows_percent(ax: Axes) -> None
 
 def test_class_bars_have_the_means_and_no_bar_for_an_absent_class(ax: Axes) -> None:
     a = AdaptationResult(
-        name="a", classes=("road", "train"), iou=np.array([[0.5, NAN], [0.7, NAN]])
+        name="a", classes=("road", "train"), values=np.array([[0.5, NAN], [0.7, NAN]])
     )
-    b = AdaptationResult(name="b", classes=("road", "train"), iou=np.array([[0.2, NAN]]))
+    b = AdaptationResult(name="b", classes=("road", "train"), values=np.array([[0.2, NAN]]))
     plot_class_iou([a, b], ax=ax)
     widths = [round(bar.get_width(), 6) for bar in rectangles(ax)]
     assert widths == [60, 0, 60, 20, 0, 20]  # road, train, mIoU of a, then of b

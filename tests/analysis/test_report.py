@@ -65,8 +65,15 @@ def report(make_record: MakeRecord, png: bytes) -> SearchReport:
         samples=[Sample(label=NASTY, pictures={NASTY: png, "prediction": png})],
         classes=dict.fromkeys(classes, (128, 64, 0)),
         adaptation=[
-            AdaptationResult(name="winner, AdvEnt", description=NASTY, iou=iou, classes=classes),
-            AdaptationResult(name=NASTY, iou=iou[:1] / 2, classes=classes),
+            AdaptationResult(
+                name="winner, AdvEnt",
+                description=NASTY,
+                values=iou,
+                classes=classes,
+                means={"mIoU": np.array([0.4, 0.5]), "pixel accuracy": np.array([0.9, 0.9])},
+                confusion=np.array([[5, 1, 0], [0, 0, 0], [2, 2, 900]]),
+            ),
+            AdaptationResult(name=NASTY, values=iou[:1] / 2, classes=classes),
         ],
         opened_labels=[NASTY],
     )
@@ -96,10 +103,11 @@ def test_full_report(written: Path, read_page: ReadPage) -> None:
     assert "45.0 ± 7.1 % over 2 seeds, against 20.0 %" in page.text
     assert "+25.0 against" in page.text
     assert page.tags.count("img") == 2, "two samples, and nothing smuggled in"
-    assert page.tags.count("svg") == 5
+    assert page.tags.count("svg") == 6
+    assert "What is taken for what" in page.text
     assert page.texts.count(NASTY) > 10, "shown as it is written"
     names = {path.name for path in (written / "plots").iterdir()}
-    plots = ("history", "parts", "pareto", "scores", "classes")
+    plots = ("history", "parts", "pareto", "scores", "classes", "confusion-winner-AdvEnt")
     assert names == {f"{name}.{kind}" for name in plots for kind in ("svg", "png")}
 
 
@@ -118,8 +126,8 @@ def test_trials_table_has_every_trial_with_its_reason(written: Path) -> None:
 
 def test_adaptation_csv(written: Path) -> None:
     rows = list(csv.reader(io.StringIO((written / "adaptation.csv").read_text())))
-    assert rows[0] == ["model", "seed", "miou", "road", NASTY, "car"]
-    assert rows[1] == ["winner, AdvEnt", "0", "0.4", "0.5", "", "0.3"]
+    assert rows[0] == ["model", "seed", "mIoU", "pixel accuracy", "road", NASTY, "car"]
+    assert rows[1] == ["winner, AdvEnt", "0", "0.4", "0.9", "0.5", "", "0.3"]
     assert len(rows) == 1 + 2 + 1
 
 
@@ -131,7 +139,7 @@ def test_no_trial_yet(tmp_path: Path, read_page: ReadPage) -> None:
     page = write(bare([], planned=12), tmp_path, read_page)
     assert "No trial has ended yet of 12 planned." in page.text
     assert "0 of 12" in page.text
-    assert (tmp_path / "adaptation.csv").read_text() == "model,seed,miou\n"
+    assert (tmp_path / "adaptation.csv").read_text() == "model,seed\n"
 
 
 def test_running(make_record: MakeRecord, tmp_path: Path, read_page: ReadPage) -> None:
@@ -210,7 +218,7 @@ def test_objectives_of_one_score_have_no_pair(make_record: MakeRecord) -> None:
 
 
 def test_results_over_different_classes_are_refused(report: SearchReport, tmp_path: Path) -> None:
-    other = AdaptationResult(name="b", iou=np.zeros((1, 1)), classes=("road",))
+    other = AdaptationResult(name="b", values=np.zeros((1, 1)), classes=("road",))
     mixed = replace(report, records=[], winner=None, adaptation=[*report.adaptation, other])
     with pytest.raises(ValueError, match="different classes"):
         write_report(mixed, tmp_path)

@@ -15,7 +15,7 @@ def mmd(record: Record) -> float | None:
 
 
 def result(name: str, *miou: float) -> AdaptationResult:
-    return AdaptationResult(name=name, classes=("road",), iou=np.array(miou)[:, None])
+    return AdaptationResult(name=name, classes=("road",), values=np.array(miou)[:, None])
 
 
 def test_trials(make_record: MakeRecord) -> None:

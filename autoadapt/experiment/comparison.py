@@ -1,0 +1,195 @@
+"""Several model files evaluated alike and laid side by side."""
+
+import functools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoadapt.analysis.results import AdaptationResult
+from autoadapt.analysis.tables import (
+    results_csv,
+    results_latex,
+    results_markdown,
+    results_text,
+)
+from autoadapt.config.conventions import convention_words
+from autoadapt.config.settings import ExperimentSettings
+from autoadapt.errors import CheckpointError
+from autoadapt.experiment.adapt import contender_folders, title_of
+from autoadapt.experiment.evaluate import Labelled, evaluate, open_labelled
+from autoadapt.experiment.run_folder import RunFolder
+from autoadapt.experiment.trial import pick_device
+from autoadapt.metrics.evaluation import Evaluation
+from autoadapt.training.model import load_model
+
+FORMATS = ("text", "csv", "latex", "markdown", "json")
+MEASURES = {"iou": "IoU", "dice": "Dice"}
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file and its place in a comparison.
+
+    Attributes:
+        contender: What the table calls it; model files that differ in the seed alone share it.
+        place: The folder of all its seeds; the file itself where it has none.
+        seed: With which it was trained, where its folder says so.
+        run: The run folder it lies in, if it does.
+    """
+
+    path: Path
+    contender: str
+    place: Path
+    seed: int = 0
+    run: RunFolder | None = None
+
+
+def find_models(paths: Sequence[Path]) -> list[ModelFile]:
+    """Return the model files that paths stand for.
+
+    A run folder stands for all models that were fully adapted in it, any other folder for the
+    ``model.pt`` in it. ``seed-<n>`` folders beside each other are seeds of one contender.
+
+    Raises:
+        CheckpointError: There is no model at a path, or the same one twice.
+    """
+    files = [file for path in paths for file in _files_at(path)]
+    files = [file.absolute() for file in files]
+    twice = sorted({str(file) for file in files if files.count(file) > 1})
+    if twice:
+        raise CheckpointError(f"named more than once: {', '.join(twice)}; name each model once")
+    return _with_distinct_names([_model_file(file) for file in files])
+
+
+def _files_at(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    adapted = [
+        file
+        for folder in contender_folders(path / "adapted")
+        for file in sorted(folder.glob("seed-*/model.pt"))
+    ]
+    if adapted:
+        return adapted
+    if (path / "model.pt").is_file():
+        return [path / "model.pt"]
+    raise CheckpointError(
+        f"no model at {path}; expected a model.pt, its folder, or a run folder with adapted models"
+    )
+
+
+def _model_file(path: Path) -> ModelFile:
+    path = path.absolute()
+    folder = path.parent
+    run = next((RunFolder(p) for p in path.parents if (p / "records.jsonl").is_file()), None)
+    seed = folder.name.removeprefix("seed-")
+    if path.name == "model.pt" and seed != folder.name and seed.isdecimal():
+        return ModelFile(path, title_of(folder.parent.name), folder.parent, int(seed), run)
+    return ModelFile(path, folder.name if path.stem == "model" else path.stem, path, 0, run)
+
+
+def _with_distinct_names(models: Sequence[ModelFile]) -> list[ModelFile]:
+    """Put where it lies in front of a name that stands for models of several places."""
+    places: dict[str, set[Path]] = {}
+    for model in models:
+        places.setdefault(model.contender, set()).add(model.place)
+    named = [
+        replace(model, contender=f"{_home(model)}: {model.contender}")
+        if len(places[model.contender]) > 1
+        else model
+        for model in models
+    ]
+    if len({(model.contender, model.place) for model in named}) == len(
+        {model.contender for model in named}
+    ):
+        return named
+    return [replace(model, contender=str(model.place)) for model in models]
+
+
+def _home(model: ModelFile) -> str:
+    return (model.run.path if model.run else model.place.parent).name
+
+
+def evaluate_models(
+    models: Iterable[ModelFile], settings: ExperimentSettings
+) -> list[tuple[ModelFile, Evaluation]]:
+    """Compare each model with the labelled target images of an experiment.
+
+    Every run folder that a model lies in notes that labels were opened.
+
+    Raises:
+        CheckpointError: Unreadable, or made for other classes.
+    """
+
+    @functools.cache
+    def labelled(size: tuple[int, int]) -> Labelled:
+        return open_labelled(replace(settings.data, size=size), settings.evaluation.convention)
+
+    found = []
+    for model in models:
+        loaded = load_model(model.path, pick_device(settings))
+        if model.run is not None:
+            name = settings.evaluation.convention.name
+            what = str(model.path.relative_to(model.run.path.absolute()))
+            model.run.note_labels_opened(what, f"evaluation on demand, convention {name}")
+        images = labelled(loaded.card.size)
+        found.append((model, evaluate(loaded, images, settings.evaluation)))
+    return found
+
+
+def result_of(name: str, description: str, found: Mapping[int, Evaluation]) -> AdaptationResult:
+    """Turn the evaluations of one contender, by seed, into rows of a table."""
+    evaluations = list(found.values())
+    first = evaluations[0]
+    summaries = [evaluation.summary() for evaluation in evaluations]
+    return AdaptationResult(
+        name=name,
+        description=description,
+        values=np.stack([evaluation.values for evaluation in evaluations]),
+        classes=first.classes,
+        seeds=tuple(found),
+        measure=MEASURES[first.convention.measure],
+        means={
+            title: np.array([summary.get(title, np.nan) for summary in summaries])
+            for title in summaries[0]
+        },
+        digits=first.convention.digits,
+        confusion=np.sum([evaluation.confusion for evaluation in evaluations], axis=0),
+    )
+
+
+def results_of(found: Sequence[tuple[ModelFile, Evaluation]]) -> list[AdaptationResult]:
+    """Return one result per contender, in the order in which they were named."""
+    grouped: dict[str, dict[int, Evaluation]] = {}
+    for model, evaluation in found:
+        grouped.setdefault(model.contender, {})[model.seed] = evaluation
+    return [result_of(name, "", dict(sorted(seeds.items()))) for name, seeds in grouped.items()]
+
+
+def comparison_as(form: str, found: Sequence[tuple[ModelFile, Evaluation]]) -> str:
+    """Return a comparison in one of ``FORMATS``; all but JSON and CSV say how it was made."""
+    if form == "json":
+        return json.dumps([_values(*one) for one in found], indent=2)
+    results, words = results_of(found), _words(found[0][1])
+    if form == "csv":
+        return results_csv(results).rstrip("\n")
+    if form == "latex":
+        return f"% {words}\n{results_latex(results)}"
+    if form == "markdown":
+        return f"{results_markdown(results)}\n\n{words}"
+    return f"{results_text(results)}\n\n{words}"
+
+
+def _words(evaluation: Evaluation) -> str:
+    rare = ", ".join(evaluation.rare_classes)
+    words = f"{evaluation.images} images. {convention_words(evaluation.convention)}"
+    return f"{words} Rare: {rare}." if rare else words
+
+
+def _values(model: ModelFile, evaluation: Evaluation) -> dict[str, Any]:
+    place = {"checkpoint": str(model.path), "contender": model.contender, "seed": model.seed}
+    return place | evaluation.to_json()
