@@ -133,12 +133,16 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare models with target labels, class by class, side by side."""
+    from autoadapt.cli.progress import watching
     from autoadapt.experiment.commands import evaluate_checkpoints, evaluation_changes
     from autoadapt.files import write_text
 
-    changed = [*(changes or []), *evaluation_changes(convention, scales, flip, subset)]
+    changed = evaluation_changes(changes or [], convention, scales, flip, subset)
     form = "json" if as_json else form
-    table = evaluate_checkpoints(checkpoints, data, changed, form=form, pictures=pictures)
+    with watching() as watcher:
+        table = evaluate_checkpoints(
+            checkpoints, data, changed, watcher, form=form, pictures=pictures
+        )
     if out is None:
         print(table)
     else:

@@ -191,7 +191,7 @@ def convention_words(convention: Convention) -> str:
     """Return a convention in one sentence, for tables and reports."""
     changed = "" if convention == CONVENTIONS.get(convention.name) else " (changed)"
     parts = [
-        f"images at {_size_words(convention.input)}, labels at {_size_words(convention.labels)}",
+        f"network input at {_size_words(convention.input)}, labels at {_size_words(convention.labels)}",
         *_view_words(convention),
         _resize_words(convention),
         _mean_words(convention),
@@ -207,16 +207,14 @@ def _size_words(resolution: Resolution) -> str:
 
 def _view_words(convention: Convention) -> list[str]:
     words = []
-    if convention.scales != (1.0,):
-        words.append(f"scales {', '.join(f'{scale:g}' for scale in convention.scales)}")
-    if convention.flip:
-        words.append("with mirrored images")
-    if words:
-        words.append(f"mean of {convention.average}")
+    if convention.scales != (1.0,) or convention.flip:
+        scales = ", ".join(f"{scale:g}" for scale in convention.scales)
+        mirrored = " and their mirror images" if convention.flip else ""
+        words.append(f"mean of {convention.average} over scales {scales}{mirrored}")
     if convention.window:
         height, width = convention.window
         words.append(f"in windows of {width} × {height}")
-    return [" ".join(words)] if words else []
+    return words
 
 
 def _resize_words(convention: Convention) -> str:

@@ -55,6 +55,7 @@ def evaluate_checkpoints(
     checkpoints: Sequence[Path],
     data: str,
     changes: Sequence[str],
+    watcher: Watcher,
     *,
     form: str = "text",
     pictures: Path | None = None,
@@ -65,6 +66,7 @@ def evaluate_checkpoints(
         checkpoints: Model files, their folders, or run folders.
         data: A config, or a run folder.
         changes: Overrides of its settings.
+        watcher: Is told which model it is the turn of.
         form: One of ``comparison.FORMATS``.
         pictures: Folder for the confusion matrices as PNG and SVG; absent: none.
 
@@ -77,7 +79,7 @@ def evaluate_checkpoints(
     """
     if form not in FORMATS:
         raise ConfigError(f"no format {form!r}; expected one of {', '.join(FORMATS)}")
-    found = evaluate_models(find_models(checkpoints), settings_of(data, changes))
+    found = evaluate_models(find_models(checkpoints), settings_of(data, changes), watcher)
     if pictures is not None:
         for result in results_of(found):
             draw_confusion(result).save(pictures)
@@ -86,12 +88,17 @@ def evaluate_checkpoints(
 
 
 def evaluation_changes(
-    convention: str | None, scales: str | None, flip: bool | None, subset: str | None
+    changes: Sequence[str],
+    convention: str | None,
+    scales: str | None,
+    flip: bool | None,
+    subset: str | None,
 ) -> list[str]:
-    """Return options of the command line as changes of ``evaluation.convention``.
+    """Return what a command line says as changes of settings: a name first, then its parts.
 
     Args:
-        convention: Its name.
+        changes: Those given as such; they may change parts of the convention too.
+        convention: Name of an evaluation convention.
         scales: Numbers with commas between them.
         flip: Whether mirrored images are averaged too.
         subset: ``synthia16``, ``synthia13``, ``all``, or class names with commas between them.
@@ -106,7 +113,8 @@ def evaluation_changes(
         names = [name.strip() for name in subset.split(",")]
         parts["subset"] = names if len(names) > 1 else names[0]
     named = [f"{key}={json.dumps(convention)}"] if convention is not None else []
-    return named + [f"{key}.{part}={json.dumps(value)}" for part, value in parts.items()]
+    given = [f"{key}.{part}={json.dumps(value)}" for part, value in parts.items()]
+    return [*named, *changes, *given]
 
 
 def predict_checkpoint(checkpoint: Path, images: Sequence[Path], out: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from autoadapt.experiment.adapt import contender_folders, title_of
 from autoadapt.experiment.evaluate import Labelled, evaluate, open_labelled
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import pick_device
+from autoadapt.experiment.watching import Watcher
 from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.training.model import load_model
 
@@ -115,7 +116,7 @@ def _home(model: ModelFile) -> str:
 
 
 def evaluate_models(
-    models: Iterable[ModelFile], settings: ExperimentSettings
+    models: Sequence[ModelFile], settings: ExperimentSettings, watcher: Watcher
 ) -> list[tuple[ModelFile, Evaluation]]:
     """Compare each model with the labelled target images of an experiment.
 
@@ -130,7 +131,8 @@ def evaluate_models(
         return open_labelled(replace(settings.data, size=size), settings.evaluation.convention)
 
     found = []
-    for model in models:
+    for number, model in enumerate(models, start=1):
+        watcher.stage(f"evaluating {model.contender}, model {number} of {len(models)}")
         loaded = load_model(model.path, pick_device(settings))
         if model.run is not None:
             name = settings.evaluation.convention.name

@@ -20,6 +20,11 @@ from torch import Tensor
 from autoadapt.config.conventions import Absent
 from autoadapt.data.batches import IGNORE
 
+CHUNK = 1 << 15
+"""Pixels counted at a time on a CPU: what is made of them on the way stays in its cache, and the
+operations are too short for PyTorch to start threads, which cost more than they save on a busy
+machine."""
+
 Maps = Tensor | NDArray[Any]
 
 
@@ -69,22 +74,35 @@ class ConfusionMatrix:
             raise ValueError(
                 f"prediction is {tuple(predicted.shape)} but label is {tuple(true.shape)}"
             )
-        if predicted.numel() == 0:
-            return
+        on_cpu = predicted.device.type == "cpu"
+        step = CHUNK if on_cpu else max(1, predicted.numel())
+        rows = np.zeros((IGNORE + 1, self.num_classes), np.int64)
+        for some_predicted, some_true in zip(
+            predicted.reshape(-1).split(step), true.reshape(-1).split(step), strict=True
+        ):
+            if len(some_true):
+                rows += self._rows(some_predicted, some_true)
+        unknown = np.flatnonzero(rows[self.num_classes : IGNORE].sum(axis=1))
+        if len(unknown):
+            raise ValueError(
+                f"label contains {self.num_classes + int(unknown[0])}; expected 0 to "
+                f"{self.num_classes - 1} or {IGNORE}"
+            )
+        self.counts += rows[: self.num_classes]
+
+    def _rows(self, predicted: Tensor, true: Tensor) -> NDArray[np.int64]:
+        """Return counts with one row per possible label, (256, C).
+
+        Counting void and unknown labels too and dropping their rows is several times faster than
+        selecting the labelled pixels first.
+        """
         size = self.num_classes
         _check_range(predicted, size, "prediction")
         _check_range(true, IGNORE + 1, "label")
-        # One row per possible label, void's too: counting them all and dropping rows is several
-        # times faster than selecting the labelled pixels first.
         cells = (true.to(torch.int32) * size).add_(predicted.to(torch.int32))
-        counts = torch.bincount(cells.reshape(-1), minlength=(IGNORE + 1) * size)
-        rows = counts.view(IGNORE + 1, size).cpu().numpy()
-        unknown = np.flatnonzero(rows[size:IGNORE].sum(axis=1))
-        if len(unknown):
-            raise ValueError(
-                f"label contains {size + int(unknown[0])}; expected 0 to {size - 1} or {IGNORE}"
-            )
-        self.counts += rows[:size]
+        counts = torch.bincount(cells, minlength=(IGNORE + 1) * size)
+        rows: NDArray[np.int64] = counts.view(IGNORE + 1, size).cpu().numpy()
+        return rows
 
     def merge(self, other: "ConfusionMatrix") -> None:
         """Add the counts of another matrix over the same classes."""
