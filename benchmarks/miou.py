@@ -12,6 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -80,9 +81,9 @@ def main() -> int:
         ):
             print(f"{kind}: the counts differ")
             return 1
-        own = milliseconds(lambda data=data: ours(data), count)
-        full = milliseconds(lambda data=data: theirs(data, True), count)
-        bare = milliseconds(lambda data=data: theirs(data, False), count)
+        own = milliseconds(partial(ours, data), count)
+        full = milliseconds(partial(theirs, data, True), count)
+        bare = milliseconds(partial(theirs, data, False), count)
         slowest = min(slowest, bare / own)
         print(
             f"{kind}: ours {own:.1f} ms, torchmetrics {full:.1f} ms ({full / own:.1f} times), "

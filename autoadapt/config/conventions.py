@@ -191,7 +191,8 @@ def convention_words(convention: Convention) -> str:
     """Return a convention in one sentence, for tables and reports."""
     changed = "" if convention == CONVENTIONS.get(convention.name) else " (changed)"
     parts = [
-        f"network input at {_size_words(convention.input)}, labels at {_size_words(convention.labels)}",
+        f"network input at {_size_words(convention.input)}",
+        f"labels at {_size_words(convention.labels)}",
         *_view_words(convention),
         _resize_words(convention),
         _mean_words(convention),

@@ -157,7 +157,8 @@ def explain(mistake: Any, kind: type) -> Mistake:
     if mistake["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return keys, f"{name}: this key is needed and is not there"
     found = mistake["input"]
-    return keys, f"{name}: {mistake['msg'][:1].lower()}{mistake['msg'][1:]}, found {found!r}"
+    text = mistake["msg"].removeprefix("Value error, ")
+    return keys, f"{name}: {text[:1].lower()}{text[1:]}, found {found!r}"
 
 
 def known_keys(kind: Any, keys: Keys) -> list[str]:

@@ -17,7 +17,7 @@ from autoadapt.analysis.tables import (
     results_text,
 )
 from autoadapt.config.conventions import convention_words
-from autoadapt.config.settings import ExperimentSettings
+from autoadapt.config.settings import ExperimentSettings, Normalisation, Resampling, Size
 from autoadapt.errors import CheckpointError
 from autoadapt.experiment.adapt import contender_folders, title_of
 from autoadapt.experiment.evaluate import Labelled, evaluate, open_labelled
@@ -127,8 +127,9 @@ def evaluate_models(
     """
 
     @functools.cache
-    def labelled(size: tuple[int, int]) -> Labelled:
-        return open_labelled(replace(settings.data, size=size), settings.evaluation.convention)
+    def labelled(size: Size, normalisation: Normalisation, resampling: Resampling) -> Labelled:
+        data = settings.data.for_model(size, normalisation, resampling)
+        return open_labelled(data, settings.evaluation.convention)
 
     found = []
     for number, model in enumerate(models, start=1):
@@ -138,7 +139,8 @@ def evaluate_models(
             name = settings.evaluation.convention.name
             what = str(model.path.relative_to(model.run.path.absolute()))
             model.run.note_labels_opened(what, f"evaluation on demand, convention {name}")
-        images = labelled(loaded.card.size)
+        card = loaded.card
+        images = labelled(card.size, card.normalisation, card.resampling)
         found.append((model, evaluate(loaded, images, settings.evaluation)))
     return found
 

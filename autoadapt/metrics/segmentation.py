@@ -77,11 +77,10 @@ class ConfusionMatrix:
         on_cpu = predicted.device.type == "cpu"
         step = CHUNK if on_cpu else max(1, predicted.numel())
         rows = np.zeros((IGNORE + 1, self.num_classes), np.int64)
-        for some_predicted, some_true in zip(
-            predicted.reshape(-1).split(step), true.reshape(-1).split(step), strict=True
-        ):
-            if len(some_true):
-                rows += self._rows(some_predicted, some_true)
+        predicted, true = predicted.reshape(-1), true.reshape(-1)
+        for start in range(0, len(true), step):
+            some = slice(start, start + step)
+            rows += self._rows(predicted[some], true[some])
         unknown = np.flatnonzero(rows[self.num_classes : IGNORE].sum(axis=1))
         if len(unknown):
             raise ValueError(

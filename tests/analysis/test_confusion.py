@@ -32,7 +32,8 @@ def test_rows_are_labels_and_add_up_to_100() -> None:
     assert ax.get_ylim() == (2.5, -0.5)  # the first class on top
     (mesh,) = (one for one in ax.collections if isinstance(one, QuadMesh))
     shares = np.asarray(mesh.get_array()).reshape(3, 3)
-    np.testing.assert_allclose(shares, [[0.996, 0.004, 0], [0.25, 0.75, 0], [0, 0, 0]])
+    wanted = np.array([[0.996, 0.004, 0.0], [0.25, 0.75, 0.0], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(shares, wanted)
 
 
 def test_counts_can_stand_in_the_cells() -> None:

@@ -86,14 +86,62 @@ def test_where_a_run_happens_may_change(finished_run: Path, small_config: Path) 
 
 
 def test_evaluate_agrees_with_the_report(
-    finished_run: Path, small_config: Path, capsys: pytest.CaptureFixture[str]
+    copied_run: Path, small_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = finished_run / "adapted/winner-advent/seed-0/model.safetensors"
+    model = copied_run / "adapted/winner-advent/seed-0/model.safetensors"
     assert run("evaluate", model, "--data", small_config, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    beside = json.loads(model.with_name("evaluation.json").read_text())
-    assert found == beside
+    (found,) = json.loads(capsys.readouterr().out)
+    place = {name: found.pop(name) for name in ("checkpoint", "contender", "seed")}
+    assert place == {"checkpoint": str(model), "contender": "winner, advent", "seed": 0}
+    assert found == json.loads(model.with_name("evaluation.json").read_text())
     assert sum(map(sum, found["confusion"])) == 4 * 32 * 48  # every pixel has a class here
+    last = RunFolder(copied_run).labels_opened()[-1]
+    assert last["what"] == "adapted/winner-advent/seed-0/model.safetensors"
+    assert last["why"] == "evaluation on demand, convention working"
+
+
+def test_evaluate_lays_all_models_of_a_run_side_by_side(
+    copied_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    convention = ("--convention", "crst", "--set", "evaluation.convention.input=[40,56]")
+    options = (*convention, "--scales", "0.75,1", "--no-flip", "--subset", "sky,road")
+    where = ("--out", tmp_path / "table.tex", "--pictures", tmp_path / "pictures")
+    assert (
+        run("evaluate", copied_run, "--data", copied_run, *options, "--format", "latex", *where)
+        == 0
+    )
+    assert f"table in {tmp_path / 'table.tex'}" in capsys.readouterr().out
+    lines = (tmp_path / "table.tex").read_text().splitlines()
+    assert lines[0].startswith("% 4 images. Convention crst (changed): network input at 56 × 40")
+    assert "mean of logits over scales 0.75, 1;" in lines[0]
+    assert lines[3] == (
+        r"  IoU in \% & winner, advent & hand-crafted, advent & winner, source-only & "
+        r"hand-crafted, source-only \\"
+    )
+    assert any(line.startswith("  mIoU (sky, road) & ") for line in lines)
+    assert len(list((tmp_path / "pictures").glob("confusion-*.png"))) == 8  # shares and counts
+    assert len(RunFolder(copied_run).labels_opened()) == 4 + 4
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--convention", "crts"), "did you mean 'crst'"),
+        (("--scales", "1,x"), "evaluation.convention.scales.1: input should be a valid number"),
+        (("--scales", ","), "at least one scale is needed"),
+        (("--subset", "sky,tram"), "subset names tram"),
+        (("--format", "xls"), "expected one of text, csv, latex, markdown, json"),
+    ],
+)
+def test_evaluate_says_what_is_wrong(
+    copied_run: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    complaint: str,
+) -> None:
+    model = copied_run / "adapted/winner-advent/seed-0"
+    assert run("evaluate", model, "--data", copied_run, *options) == 2
+    assert complaint in capsys.readouterr().err
 
 
 def test_predict_writes_label_maps_and_overlays_of_the_pictures_own_size(

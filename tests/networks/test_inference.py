@@ -109,11 +109,10 @@ def test_several_scales_and_mirrors_are_one_mean() -> None:
     wanted = torch.zeros(2, 3, 11, 13)
     for scale in ((4, 7), (9, 14)):
         scaled = interpolate(images, size=scale, mode="bilinear", align_corners=False)
-        for turn in (lambda x: x, lambda x: x.flip(-1)):
-            up = interpolate(
-                halved(turn(scaled)), size=(11, 13), mode="bilinear", align_corners=True
-            )
-            wanted += turn(up) / 4
+        for mirrored in (False, True):
+            view = scaled.flip(-1) if mirrored else scaled
+            up = interpolate(halved(view), size=(11, 13), mode="bilinear", align_corners=True)
+            wanted += (up.flip(-1) if mirrored else up) / 4
     torch.testing.assert_close(class_scores(halved, images, (11, 13), views), wanted)
 
 
