@@ -105,7 +105,7 @@ def adapt(
 @app.command()
 def evaluate(
     checkpoints: Annotated[
-        list[Path], typer.Argument(help="Models: a model.pt, its folder, or a run folder.")
+        list[Path], typer.Argument(help="Models: model files, their folders, or run folders.")
     ],
     data: Annotated[
         str, typer.Option(help="Config (or run folder) whose evaluation images are used.")

@@ -25,7 +25,7 @@ from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import pick_device
 from autoadapt.experiment.watching import Watcher
 from autoadapt.metrics.evaluation import Evaluation
-from autoadapt.training.model import load_model
+from autoadapt.training.model import MODEL, find_model, load_model, locate
 
 FORMATS = ("text", "csv", "latex", "markdown", "json")
 MEASURES = {"iou": "IoU", "dice": "Dice"}
@@ -53,7 +53,7 @@ def find_models(paths: Sequence[Path]) -> list[ModelFile]:
     """Return the model files that paths stand for.
 
     A run folder stands for all models that were fully adapted in it, any other folder for the
-    ``model.pt`` in it. ``seed-<n>`` folders beside each other are seeds of one contender.
+    model in it. ``seed-<n>`` folders beside each other are seeds of one contender.
 
     Raises:
         CheckpointError: There is no model at a path, or the same one twice.
@@ -68,19 +68,22 @@ def find_models(paths: Sequence[Path]) -> list[ModelFile]:
 
 def _files_at(path: Path) -> list[Path]:
     if path.is_file():
-        return [path]
+        return [locate(path)]
     adapted = [
         file
         for folder in contender_folders(path / "adapted")
-        for file in sorted(folder.glob("seed-*/model.pt"))
+        for seed in sorted(folder.glob("seed-*"))
+        if (file := find_model(seed)) is not None
     ]
     if adapted:
         return adapted
-    if (path / "model.pt").is_file():
-        return [path / "model.pt"]
-    raise CheckpointError(
-        f"no model at {path}; expected a model.pt, its folder, or a run folder with adapted models"
-    )
+    alone = find_model(path)
+    if alone is None:
+        raise CheckpointError(
+            f"no model at {path}; expected a {MODEL}, its folder, or a run folder with adapted "
+            "models"
+        )
+    return [alone]
 
 
 def _model_file(path: Path) -> ModelFile:
@@ -88,8 +91,10 @@ def _model_file(path: Path) -> ModelFile:
     folder = path.parent
     run = next((RunFolder(p) for p in path.parents if (p / "records.jsonl").is_file()), None)
     seed = folder.name.removeprefix("seed-")
-    if path.name == "model.pt" and seed != folder.name and seed.isdecimal():
-        return ModelFile(path, title_of(folder.parent.name), folder.parent, int(seed), run)
+    if path.stem == "model" and seed != folder.name and seed.isdecimal():
+        home = folder.parent
+        name = title_of(home.name) if home.parent.name == "adapted" else home.name
+        return ModelFile(path, name, home, int(seed), run)
     return ModelFile(path, folder.name if path.stem == "model" else path.stem, path, 0, run)
 
 

@@ -25,12 +25,17 @@ def touch(path: Path) -> Path:
     return path
 
 
+def model_in(folder: Path) -> Path:
+    touch(folder / "model.json")
+    return touch(folder / "model.safetensors")
+
+
 def a_run(root: Path) -> Path:
     touch(root / "records.jsonl")
-    touch(root / "trials/0001-abc/model.pt")
+    model_in(root / "trials/0001-abc")
     for name, seeds in (("reference-advent", (0,)), ("winner-advent", (3, 10))):
         for seed in seeds:
-            touch(root / "adapted" / name / f"seed-{seed}" / "model.pt")
+            model_in(root / "adapted" / name / f"seed-{seed}")
     return root
 
 
@@ -56,9 +61,11 @@ def test_files_and_folders_are_named_after_where_they_lie(tmp_path: Path) -> Non
 
 def test_one_name_in_two_runs_gets_the_run_in_front(tmp_path: Path) -> None:
     one, two = a_run(tmp_path / "one"), a_run(tmp_path / "two")
-    seed = "adapted/winner-advent/seed-3/model.pt"
+    seed = "adapted/winner-advent/seed-3/model.safetensors"
     models = find_models([one / seed, two / seed, touch(tmp_path / "x/other.pt")])
     assert named(models) == [("one: winner, advent", 3), ("two: winner, advent", 3), ("other", 0)]
+    old = touch(tmp_path / "old/seed-4/model.pt")
+    assert named(find_models([old.parent])) == [("old", 4)]
     deep = [touch(tmp_path / place / "zoo/net.pt") for place in ("a", "b")]
     assert named(find_models(deep)) == [(str(path), 0) for path in deep]
 
@@ -66,9 +73,10 @@ def test_one_name_in_two_runs_gets_the_run_in_front(tmp_path: Path) -> None:
 def test_no_model_and_one_model_twice_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no model at .*nothing"):
         find_models([tmp_path / "nothing"])
-    path = touch(tmp_path / "m/model.pt")
-    with pytest.raises(CheckpointError, match="named more than once"):
-        find_models([path, path.parent])
+    path = model_in(tmp_path / "m")
+    for again in (path.parent, path.with_name("model.json")):
+        with pytest.raises(CheckpointError, match="named more than once"):
+            find_models([path, again])
 
 
 def evaluations() -> list[tuple[ModelFile, Evaluation]]:
@@ -77,7 +85,7 @@ def evaluations() -> list[tuple[ModelFile, Evaluation]]:
     place = Path("run/adapted/winner-advent")
     return [
         (
-            ModelFile(place / f"seed-{seed}/model.pt", "winner", place, seed),
+            ModelFile(place / f"seed-{seed}/model.safetensors", "winner", place, seed),
             Evaluation(CLASSES, one, 5, WORKING),
         )
         for seed, one in zip((7, 2), counts, strict=True)
