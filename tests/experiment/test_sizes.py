@@ -64,7 +64,7 @@ def test_a_trial_copes_with_two_sizes(
     assert model.card.size == (32, 64)
     images = open_evaluation(chosen.data)
     assert images.size == (32, 64)
-    result = evaluate(model, images, 2)
+    result = evaluate(model, images, chosen.evaluation)
     assert result.confusion.sum() == (images.labels(range(4)) != 255).sum()
 
 
