@@ -12,6 +12,9 @@ from typing import Any
 
 from autoadapt.errors import ConfigError
 
+WORDS = {"data.formats": "data set format"}
+"""What a kind is called in messages, where its package is no word."""
+
 
 def available(kind: str) -> list[str]:
     """Return the built-in names of one kind, such as ``uda``, sorted; nothing is imported."""
@@ -37,10 +40,11 @@ def find(kind: str, name: str) -> Any:
     Raises:
         ConfigError: No such name, the module cannot be imported, or it lacks the class.
     """
+    what = WORDS.get(kind, kind)
     if "." not in name and name not in available(kind):
         known = available(kind)
         raise ConfigError(
-            f"no {kind} named {name!r}{suggestion(name, known)}; available: {', '.join(known)}"
+            f"no {what} named {name!r}{suggestion(name, known)}; available: {', '.join(known)}"
         )
     module_name = name if "." in name else f"autoadapt.{kind}.{name}"
     try:
@@ -48,6 +52,6 @@ def find(kind: str, name: str) -> Any:
         return getattr(module, class_name(name))
     except (ImportError, AttributeError, TypeError) as error:  # TypeError: a leading dot
         raise ConfigError(
-            f"the {kind} {name!r} needs a class {class_name(name)!r} in the module "
+            f"the {what} {name!r} needs a class {class_name(name)!r} in the module "
             f"{module_name!r}: {error}"
         ) from error

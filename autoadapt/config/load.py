@@ -256,6 +256,11 @@ def dataset_mistakes_in(raw: Any) -> Iterator[Mistake]:
 
 def mistakes_of_dataset(keys: Keys, dataset: DatasetSettings) -> Iterator[Mistake]:
     """Yield what is wrong with the format of a data set and its options."""
+    try:
+        find(FORMATS, dataset.kind)
+    except ConfigError as error:
+        yield (*keys, "kind"), f"{'.'.join(map(str, keys))}.kind: {error}"
+        return
     plugin = PluginSettings(name=dataset.kind, options=dataset.options)
     yield from mistakes_of_plugin(keys, FORMATS, plugin, also_known=COMMON_KEYS)
 

@@ -77,7 +77,20 @@ def test_all_mistakes_are_reported_at_once_with_their_lines(tmp_path: Path) -> N
         ("search.trials.deep=1", "it has no key 'deep'"),
         ("search.trials=[", "not valid YAML"),
         ("data.source.kind=folder", "data.source.root: this key is needed"),
-        ("data.source.kind=foldr", "did you mean 'folder'"),
+        (
+            "data.source.kind=gta4",
+            "data.source.kind: no data set format named 'gta4', did you mean",
+        ),
+        (
+            "data.source={kind: gta5, root: x, split: trian}",
+            "data.source.split: input should be 'a",
+        ),
+        (
+            "data.source={kind: foggy_cityscapes, root: x, beta: 0.1}",
+            "one of the published densities",
+        ),
+        ("data.source={kind: synthia, root: x, labels: raw}", "data.source.labels: input should"),
+        ("data.source={kind: cityscapes, root: ''}", "data.source.root: string should have at l"),
         ("data.source.style=photo", "data.source.style: input should be 'game' or 'camera'"),
         ("data.target.stile=game", "data.target.stile: unknown key; did you mean 'style'"),
         ("data.target.ordre=name", "data.target.ordre: unknown key; did you mean 'order'"),

@@ -187,7 +187,7 @@ def flat(folder: Path, *, root: Path) -> dict[str, Path]:
     found = files_in(folder, IMAGE_ENDINGS)
     if not found:
         raise DataError(f"{folder} holds no image{_instead(folder)}")
-    return {name: inside(root, found[name]) for name in sorted(found)}
+    return inside(root, {name: found[name] for name in sorted(found)})
 
 
 def tree(folder: Path, *, root: Path, suffix: str) -> dict[str, Path]:
@@ -205,10 +205,10 @@ def tree(folder: Path, *, root: Path, suffix: str) -> dict[str, Path]:
     for inner in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
         for stem, path in sorted(files_in(inner, IMAGE_ENDINGS).items()):
             if stem.endswith(suffix):
-                found[f"{inner.name}/{stem.removesuffix(suffix)}"] = inside(root, path)
+                found[f"{inner.name}/{stem.removesuffix(suffix)}"] = path
     if not found:
         raise DataError(f"{folder} holds no <city>/<name>{suffix}.png{_instead(folder)}")
-    return found
+    return inside(root, found)
 
 
 def _instead(folder: Path) -> str:
@@ -234,8 +234,8 @@ def look_up(
             listings[parent] = files_in(folder / parent, endings)
         path = listings[parent].get(stem + suffix)
         if path is not None:
-            found[name] = inside(root, path)
-    return found, [name for name in ids if name not in found]
+            found[name] = path
+    return inside(root, found), [name for name in ids if name not in found]
 
 
 def files_in(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
@@ -260,23 +260,44 @@ def files_in(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
     return result
 
 
-def inside(root: Path, path: Path) -> Path:
-    """Return the resolved path of a file of a data set.
+def inside(root: Path, found: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the resolved paths of files of a data set.
+
+    A folder is resolved once, and a file in it only if it is a link: tens of thousands of files
+    are listed in a moment.
 
     Raises:
-        DataError: It is a link that leads out of the data set, or to nothing.
+        DataError: A file is a link, or in one, that leads out of the data set or to nothing.
     """
+    folders: dict[Path, Path] = {}
+    result = {}
+    for name, path in found.items():
+        folder = folders.get(path.parent)
+        if folder is None:
+            folder = folders[path.parent] = path.parent.resolve()
+            _check_inside(root, path, folder / path.name)
+        result[name] = folder / path.name
+        if path.is_symlink():
+            result[name] = _linked(root, path)
+    return result
+
+
+def _linked(root: Path, path: Path) -> Path:
     resolved = path.resolve()
-    if not resolved.is_relative_to(root):
-        raise DataError(
-            f"{path} leads out of the data set, to {resolved}; put the file itself there, or "
-            f"make {root} a link to the folder where the files are"
-        )
+    _check_inside(root, path, resolved)
     if not resolved.is_file():
         raise DataError(
             f"{path} is a link to {resolved}, which is not there; fetch the data set's files"
         )
     return resolved
+
+
+def _check_inside(root: Path, path: Path, resolved: Path) -> None:
+    if not resolved.is_relative_to(root):
+        raise DataError(
+            f"{path} leads out of the data set, to {resolved}; put the file itself there, or "
+            f"make {root} a link to the folder where the files are"
+        )
 
 
 def expected_counts(ids: Iterable[str], expected: Mapping[str, int]) -> tuple[str, ...]:
