@@ -242,3 +242,52 @@ def test_a_search_on_files_opens_no_label_of_the_target(
     seen = [path for path in opened.paths if "/labels/" in path]
     assert any(path.startswith(str(tmp_path / "source")) for path in seen)
     assert not any(path.startswith(str(tmp_path / "target")) for path in seen)
+
+
+@pytest.mark.slow
+def test_an_exported_winner_predicts_as_the_model_does(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.effect_noise((70, 50), 80).convert("RGB").save(tmp_path / "photo.png")
+    model = finished_run / "adapted/winner-advent/seed-0"
+    assert run("export", model, "--out", tmp_path / "exported", "--format", "torch") == 0
+    assert "% equal labels" in capsys.readouterr().out
+    maps = []
+    for predictor in (model, tmp_path / "exported/model.pt2"):
+        out = tmp_path / f"by-{predictor.name}"
+        assert run("predict", predictor, tmp_path / "photo.png", "--out", out) == 0
+        maps.append((out / "photo.png").read_bytes())
+    assert maps[0] == maps[1]
+    assert run("export", model, "--out", tmp_path / "x", "--format", "tflite") == 2
+
+
+def test_candidates_start_from_slices_of_a_model(
+    finished_run: Path, small_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = finished_run / "adapted/reference-advent/seed-0"
+    weights = f"{{file: '{seed}', fit: slice}}"
+    changes = ["--set", f"search.weights={weights}", "--set", f"adapt.weights={weights}"]
+    changes += ["--set", "search.trials=2", "--set", "adapt.source_only=false"]
+    folder = tmp_path / "from seed"
+    assert run("search", small_config, "--run", folder, *changes) == 0
+    assert "search: starts from" in capsys.readouterr().err
+    reports = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*/**/weights.json"))]
+    assert len(reports) == 2 + 2  # trials; winner and reference
+    assert all(report["layout"].startswith("model of autoadapt") for report in reports)
+    assert all(report["matched"] + len(report["sliced"]) > 30 for report in reports)
+    before = (folder / "records.jsonl").read_bytes()
+    assert run("search", small_config, "--run", folder, *changes, "--download") == 0
+    assert (folder / "records.jsonl").read_bytes() == before
+
+
+def test_weights_that_do_not_fit_stop_before_the_first_trial(
+    finished_run: Path, small_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = finished_run / "adapted/reference-advent/seed-0"
+    change = f"search.weights.file={seed}"
+    merge = "data.source.merge={bicyclist: pedestrian}"
+    folder = tmp_path / "run"
+    said = run("search", small_config, "--run", folder, "--set", change, "--set", merge)
+    assert said == 2
+    assert "head" in capsys.readouterr().err
+    assert not (folder / "trials").exists()

@@ -15,6 +15,8 @@ from autoadapt.networks.checkpoints.loading import foreign, load_source
 from autoadapt.networks.checkpoints.reading import Weights
 from autoadapt.networks.checkpoints.report import Report
 from autoadapt.networks.contract import SegmentationNetwork
+from autoadapt.seeding import python_random
+from autoadapt.space import load
 from autoadapt.space.architecture import Architecture
 from autoadapt.space.named import named
 
@@ -193,3 +195,22 @@ def test_gates_of_an_se_network_start_open(official: Any) -> None:
     gates = [name for name in report.initial if ".se." in name]
     assert len(gates) == 2 * (3 + 4 + 23 + 3)
     assert isinstance(network.get_submodule("layer1.0.se"), nn.Module)
+
+
+@pytest.mark.parametrize("names", ["initial", "two_level"])
+def test_every_candidate_of_the_papers_space_gets_a_slice(names: str, official: Any) -> None:
+    """Random architectures of ``deeplab_resnet101``, at full size on the meta device."""
+    state = official.on_meta(getattr(official, names)())
+    space = load("deeplab_resnet101")
+    for index in range(5):
+        network = skeleton(space.sample(python_random(7, "slices", index)), 19)
+        report = into(network, state, None if names == "initial" else "advent", fit="slice")
+        assert report.matched + len(report.sliced) > 250
+        reasons = {why for name, why in report.initial.items() if not name.endswith("tracked")}
+        assert reasons <= {
+            "the file has no such head",
+            "a head of another kind or width",
+            "no branch of this dilation rate in the file",
+            "a new gate, which changes nothing yet",
+            "a block beyond those of the file, which changes nothing yet",
+        }
