@@ -69,7 +69,7 @@ def data_stats(
 def data_prepare(
     config: Config,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to fill instead of the cache; --set data.cache=…")
+        Path | None, typer.Option(help="Folder to fill instead of the cache, to carry elsewhere.")
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Only compare what is there with its checksums.")

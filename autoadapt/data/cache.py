@@ -195,7 +195,7 @@ class Rows:
         return [
             index
             for index, digest in enumerate(self.digests)
-            if _hash(self.read([index])) != digest
+            if hash_of(self.read([index])) != digest
         ]
 
 
@@ -331,7 +331,7 @@ def rows_writer(
             row = nothing if isinstance(one, str) else np.ascontiguousarray(one)
             if row.shape != shape or row.dtype != np.uint8:
                 raise ValueError(f"row {index} is {row.dtype} {row.shape}, not uint8 {shape}")
-            digests.append(_hash(row))
+            digests.append(hash_of(row))
             file.write(row.data)
 
         yield add
@@ -359,7 +359,8 @@ def _counted(
         yield one
 
 
-def _hash(row: NDArray[np.uint8]) -> str:
+def hash_of(row: NDArray[np.uint8]) -> str:
+    """Return the checksum of a row, hexadecimal."""
     return hashlib.blake2b(row.data, digest_size=16).hexdigest()
 
 

@@ -3,24 +3,26 @@
 It is the cache of decoded images, filled on purpose. The original files are only read.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from math import prod
 from pathlib import Path
+from typing import Any
 
+from autoadapt import files
 from autoadapt.config.settings import DataSettings
 from autoadapt.data.cache import Recipe, cache_folder, open_rows, reopen
 from autoadapt.data.counting import Counting, silent
-from autoadapt.data.open import map_of
+from autoadapt.data.formats import prepared
+from autoadapt.data.open import class_table, map_of
 from autoadapt.data.originals import find_images, find_labels
-from autoadapt.data.rows import JoinedRows
+from autoadapt.data.rows import JoinedRows, checksum
 from autoadapt.errors import DataError
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRows:
     """The images or the labels of one data set.
 
     Attributes:
@@ -68,7 +70,7 @@ class Damage:
         return f"{self.path}: other bytes than were written in row {shown}{more}"
 
 
-def prepare(settings: DataSettings, counting: Counting = silent) -> list[Prepared]:
+def prepare(settings: DataSettings, counting: Counting = silent) -> list[PreparedRows]:
     """Make the prepared form of every data set, or what of it is missing.
 
     Shards appear one after the other, so whatever stops this costs one shard of work. Labels of
@@ -111,13 +113,52 @@ def recipes(settings: DataSettings) -> Iterator[tuple[str, Recipe]]:
             yield key, find_labels(found, map_of(settings, dataset)).recipe(size)
 
 
-def checksum(rows: JoinedRows) -> str:
-    """Return the SHA-256 of shape and row hashes; neither names nor places of files count."""
-    return hashlib.sha256(json.dumps([rows.shape, rows.digests]).encode()).hexdigest()
+def write_manifests(settings: DataSettings) -> list[Path]:
+    """Describe the prepared form in its folder, so that it can be opened without the originals.
+
+    ``kind: prepared`` reads it on any machine. Images and labels that could not be made are left
+    out.
+
+    Raises:
+        DataError: The data sets cannot be listed.
+        RunError: The disk is full.
+    """
+    folder, written = cache_folder(settings.cache), []
+    for key, sides in groupby(recipes(settings), key=lambda pair: pair[0]):
+        rows = {recipe.what: (recipe, open_rows(recipe, folder)) for _, recipe in sides}
+        path = folder / f"{key}.json"
+        files.write_json(path, _manifest(settings, key, rows))
+        written.append(path)
+    return written
 
 
-def _described(key: str, recipe: Recipe, rows: JoinedRows, folder: Path) -> Prepared:
-    return Prepared(
+def _manifest(
+    settings: DataSettings, key: str, rows: Mapping[str, tuple[Recipe, JoinedRows]]
+) -> dict[str, Any]:
+    listing, table = find_images(settings.datasets[key]).listing, class_table(settings)
+    broken = {row for _, side in rows.values() for row in side.broken}
+    kept = [row for row in range(len(listing)) if row not in broken]
+    sides = {
+        what: {"folder": recipe.shards(Path())[0].path.parent.name, "checksum": checksum(side)}
+        for what, (recipe, side) in rows.items()
+    }
+    return {
+        "version": prepared.VERSION,
+        "from": listing.where,
+        "size": list(settings.size_of(key)),
+        "resampling": settings.resampling,
+        "classes": list(table.names),
+        "palette": [list(colour) for colour in table.palette],
+        "images": sides["images"],
+        "labels": sides.get("labels"),
+        "rows": kept,
+        "ids": [listing.ids[row] for row in kept],
+        "origins": [listing.origins[row] for row in kept],
+    }
+
+
+def _described(key: str, recipe: Recipe, rows: JoinedRows, folder: Path) -> PreparedRows:
+    return PreparedRows(
         key,
         recipe.what,
         recipe.shards(folder)[0].path.parent,

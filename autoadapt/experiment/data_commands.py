@@ -16,7 +16,7 @@ from autoadapt.data.cache import cache_folder
 from autoadapt.data.classes import CAMVID11
 from autoadapt.data.counting import Counting
 from autoadapt.data.images import UnlabelledImages
-from autoadapt.data.prepare import Damage, Prepared, prepare, verify
+from autoadapt.data.prepare import Damage, PreparedRows, prepare, verify, write_manifests
 from autoadapt.data.prior_files import Priors, open_priors
 from autoadapt.data.statistics import DataReport, SetReport, check, check_alone
 from autoadapt.data.street import CLASSES, render
@@ -156,6 +156,8 @@ def prepare_data(
     lines = [prepared_line(one) for one in sets]
     folder = cache_folder(settings.cache)
     lines += ["", f"{amount(total)} in {folder}; the original files are as they were"]
+    if out is not None:
+        lines += [portable_line(path) for path in write_manifests(settings)]
     return as_values(sets), "\n".join(lines)
 
 
@@ -173,7 +175,7 @@ def settings_with(config: str, changes: Sequence[str], out: Path | None) -> Data
     return settings if out is None else dataclasses.replace(settings, cache=str(out))
 
 
-def prepared_line(one: Prepared) -> str:
+def prepared_line(one: PreparedRows) -> str:
     """Return what was prepared, its size and its checksum."""
     height, width = one.size
     broken = f", {one.broken} of them could not be made" if one.broken else ""
@@ -181,6 +183,11 @@ def prepared_line(one: Prepared) -> str:
         f"{one.key} {one.what}: {one.rows} of {width}x{height}{broken}, {amount(one.bytes)} in "
         f"{one.shards} shards, checksum {one.checksum[:16]}\n  {one.folder}"
     )
+
+
+def portable_line(manifest: Path) -> str:
+    """Return how to use a data set that was prepared to be carried elsewhere."""
+    return f"use it anywhere as {{kind: prepared, root: {manifest.parent}, set: {manifest.stem}}}"
 
 
 def damage_text(found: Sequence[Damage]) -> str:

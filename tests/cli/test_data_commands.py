@@ -304,6 +304,8 @@ def test_prepare_says_what_it_made_and_leaves_the_originals(
     elsewhere = printed(capsys, "data", "prepare", config, "--out", tmp_path / "elsewhere")
     assert [one["checksum"] for one in elsewhere] == digests
     assert Path(elsewhere[0]["folder"]).parent == tmp_path / "elsewhere"
+    text = text_of(capsys, "data", "prepare", config, "--out", tmp_path / "elsewhere")
+    assert f"{{kind: prepared, root: {tmp_path / 'elsewhere'}, set: target}}" in text
 
 
 @pytest.mark.usefixtures("small_shards")

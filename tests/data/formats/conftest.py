@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from autoadapt.config.settings import DatasetSettings
+from autoadapt.config.settings import DatasetSettings, DataSettings
+from autoadapt.data.prepare import prepare, write_manifests
 from tests.data.trees import Trees
 
 CAMVID_COLOURS = (
@@ -24,6 +25,16 @@ Make = Callable[[str], DatasetSettings]
 @pytest.fixture
 def miniature(trees: Trees, make_folder: Callable[..., Path]) -> Make:
     """Return a function that makes a data set of a format and gives its settings."""
+
+    def prepared() -> Path:
+        root = make_folder("originals", ["train/b", "train/a"])
+        dataset = DatasetSettings(kind="folder", options={"root": str(root)})
+        folder = root.parent / "prepared"
+        settings = DataSettings(source=dataset, target=dataset, size=(24, 40), cache=str(folder))
+        prepare(settings)
+        write_manifests(settings)
+        return folder
+
     roots: dict[str, Callable[[], Path]] = {
         "camvid": trees.camvid,
         "camvid_original": lambda: trees.camvid_original(CAMVID_COLOURS),
@@ -31,6 +42,7 @@ def miniature(trees: Trees, make_folder: Callable[..., Path]) -> Make:
         "folder": lambda: make_folder("pictures", ["train/b", "train/a"]),
         "foggy_cityscapes": trees.foggy_cityscapes,
         "gta5": trees.gta5,
+        "prepared": prepared,
         "synthia": trees.synthia,
     }
 

@@ -57,6 +57,7 @@ def test_the_formats_are_those_of_the_field() -> None:
         "foggy_cityscapes",
         "folder",
         "gta5",
+        "prepared",
         "procedural",
         "synthia",
     ]
@@ -131,7 +132,7 @@ def test_nothing_is_written_into_the_data_set(kind: str, miniature: Make, tmp_pa
     assert state() == before
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "procedural"])
+@pytest.mark.parametrize("kind", sorted({*FORMATS} - {"prepared", "procedural"}))
 def test_a_replaced_label_is_noticed(kind: str, miniature: Make, tmp_path: Path) -> None:
     dataset = miniature(kind)
     settings = data_of(dataset, tmp_path)
