@@ -1,7 +1,7 @@
 """Methods that add something to another method, their host."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,15 +12,17 @@ from autoadapt.data.batches import SourceBatch, TargetBatch
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.errors import ConfigError
 from autoadapt.networks.contract import SegmentationNetwork
-from autoadapt.uda.base import Context, Method, Phase
+from autoadapt.uda.base import Context, Method, Phase, default_of
+
+SHARED = ("warm_up", "aux_source_weight", "batch_norm", "preset")
 
 
 @dataclass
 class Hosted(Method):
     """Hands everything to the host; subclasses add to it.
 
-    ``warm_up``, ``aux_source_weight`` and ``batch_norm`` are handed down where the options of the
-    host do not name them.
+    ``warm_up``, ``aux_source_weight``, ``batch_norm`` and ``preset`` are handed down where they are
+    set, that is not left at their defaults, and the options of the host do not name them.
 
     Attributes:
         host: Name of the method to add to.
@@ -33,10 +35,9 @@ class Hosted(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         shared = {
-            "warm_up": self.warm_up,
-            "aux_source_weight": self.aux_source_weight,
-            "batch_norm": self.batch_norm,
-            "preset": self.preset,
+            option.name: getattr(self, option.name)
+            for option in fields(self)
+            if option.name in SHARED and getattr(self, option.name) != default_of(option)
         }
         guest = make("uda", PluginSettings(name=self.host, options=shared | self.host_options))
         if isinstance(guest, Hosted):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from autoadapt.config.settings import Above0, Fraction, NotNegative, Positive
 from autoadapt.data.batches import IGNORE, SourceBatch, TargetBatch
-from autoadapt.data.batching import source_batch
+from autoadapt.data.batching import source_batch, target_batch
 from autoadapt.data.images import LabelledImages
 from autoadapt.data.sampling import batch_indices
 from autoadapt.data.training import StepBatch, TrainingData
@@ -201,8 +201,12 @@ class SelfTraining(Method):
         return [[label for label, share in enumerate(self.shares) if share < self.mining_share]]
 
     def unlabelled(self, data: TrainingData, step: int, pseudo: SourceBatch) -> TargetBatch:
-        """Return the unlabelled batch of a step."""
-        return TargetBatch(pseudo.images, pseudo.ids)
+        """Return the unlabelled batch of a step, for whoever adds something to this method."""
+        if pseudo.ids:
+            return TargetBatch(pseudo.images, pseudo.ids)
+        size, count = data.batch_size, len(data.target)
+        indices = batch_indices(data.seed, "target", step, batch_size=size, n=count)
+        return target_batch(data.target, indices, transform=data.transform, step=step)
 
     # Steps
 

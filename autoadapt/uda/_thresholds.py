@@ -6,7 +6,6 @@ confidences go into histograms, so memory does not depend on the number of image
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -39,17 +38,12 @@ class Confidences:
     def __post_init__(self) -> None:
         self.counts = np.zeros((self.num_classes, BINS), np.int64)
 
-    @cached_property
-    def _edges(self) -> Tensor:
-        return torch.from_numpy(EDGES[1:])
-
     def add(self, probabilities: Tensor) -> None:
         """Count the pixels of a batch, (N, C, H, W)."""
         confidence, label = probabilities.max(dim=1)
         if self.ceilings is not None:
             confidence = confidence / self.ceilings.to(confidence)[label]
-        edges = self._edges.to(confidence.device)
-        place = torch.bucketize(confidence.float(), edges, right=True).add_(label * BINS)
+        place = bins_of(confidence.float()).add_(label * BINS)
         found = torch.bincount(place.flatten(), minlength=self.num_classes * BINS)
         self.counts += found.reshape(self.num_classes, BINS).cpu().numpy()
 
@@ -77,6 +71,16 @@ class Confidences:
         values, _ = class_thresholds(positive(EDGES), counts, portion, cap=cap)
         found = torch.from_numpy(values).expand(self.num_classes)
         return found.clone() if self.ceilings is None else found * self.ceilings.float().cpu()
+
+
+def bins_of(confidence: Tensor) -> Tensor:
+    """Return the bin of each confidence in [0, 1], int64: the last whose edge is not above it."""
+    edges = torch.from_numpy(np.append(EDGES, np.float32(np.inf))).to(confidence.device)
+    place = ((1 - (1 - confidence).clamp(min=0).sqrt()) * BINS).long().clamp_(0, BINS - 1)
+    # Rounding may miss by one.
+    place -= (edges[place] > confidence).long()
+    place += (edges[place + 1] <= confidence).long()
+    return place
 
 
 def positive(edges: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -69,13 +69,13 @@ class Mic(Hosted):
     def begin_round(self, context: Context, data: TrainingData, phase: Phase, index: int) -> None:
         """Let the host prepare, and a teacher of its own start from the student."""
         super().begin_round(context, data, phase, index)
-        if self.own_teacher and phase.name != "warm_up":
+        if self.own_teacher and not phase.name.endswith("warm_up"):
             self.started = context.step
             copy_weights(context.modules["teacher"], context.network)
 
     def train_step(self, context: Context, phase: Phase, batch: StepBatch) -> dict[str, Tensor]:
         """Take the step of the host, with the gradients of masked images added to its own."""
-        if phase.name == "warm_up":
+        if phase.name.endswith("warm_up"):
             return super().train_step(context, phase, batch)
         if self.own_teacher and context.micro_batch == 0:
             age = context.step - self.started

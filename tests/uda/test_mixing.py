@@ -165,11 +165,13 @@ def test_blocks_grow_with_the_image(size: tuple[int, int], expected: tuple[int, 
     assert grid(size, None) == expected
 
 
-@pytest.mark.parametrize("host", ["source_only", "min_ent", "advent", "da_former"])
+@pytest.mark.parametrize(
+    "host", ["source_only", "min_ent", "advent", "da_former", "crst", "dast", "intra_da", "tpld"]
+)
 def test_a_host_learns_masked_images_too(
     host: str, tiny_architecture: Architecture, toy_data: TrainingData
 ) -> None:
-    options = dict(find("uda", host).smoke_options)
+    options = dict(find("uda", host).smoke_options) | {"warm_up": 0.0}
     method = make(
         "uda",
         PluginSettings(
@@ -183,6 +185,15 @@ def test_a_host_learns_masked_images_too(
         device=torch.device("cpu"), on_progress=lambda progress: seen.append(progress.losses),
     )  # fmt: skip
     assert [losses["masked"] > 0 for losses in seen] == [True, True]
+
+
+def test_a_host_keeps_its_own_defaults_and_takes_what_is_set() -> None:
+    own = Mic(host="crst").guest
+    assert (own.warm_up, own.batch_norm) == (0.5, "eval")
+    given = Mic(host="crst", warm_up=0.2, preset="quick").guest
+    assert (given.warm_up, given.batch_norm, given.preset) == (0.2, "eval", "quick")
+    named = Mic(host="crst", warm_up=0.2, host_options={"warm_up": 0.3}).guest
+    assert named.warm_up == 0.3
 
 
 def test_the_masked_gradient_is_added_to_that_of_the_host(

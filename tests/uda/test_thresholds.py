@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from autoadapt.uda._mining import rarer_than, rarest
-from autoadapt.uda._thresholds import BINS, EDGES, Confidences, class_thresholds, grown
+from autoadapt.uda._thresholds import BINS, EDGES, Confidences, bins_of, class_thresholds, grown
 
 Lists = list[NDArray[np.float32]]
 
@@ -109,6 +109,15 @@ def test_bins_are_finest_where_trained_networks_crowd() -> None:
     confidences.add(maps_of(sure, 0, classes=2))
     passed = (sure >= confidences.thresholds(0.5)[0].item()).mean()
     assert 0.5 <= passed + 1e-4 < 0.51
+
+
+def test_a_bin_is_the_last_whose_edge_is_not_above() -> None:
+    """At each edge, right below and right above, and anywhere between."""
+    beside = [np.nextafter(EDGES, np.float32(side)) for side in (-1, 2)]
+    between = np.random.default_rng(5).random(5000, np.float32)
+    values = np.concatenate([EDGES, *beside, between, np.ones(1, np.float32)]).clip(0, 1)
+    found = bins_of(torch.from_numpy(values)).numpy()
+    assert (found == np.searchsorted(EDGES, values, side="right") - 1).all()
 
 
 def test_a_hand_computed_histogram() -> None:
