@@ -93,8 +93,8 @@ def plan_of(settings: ExperimentSettings, folder: Path, *, measure: bool = False
     search, adapt = settings.search, settings.adapt
     measured = None
     if measure:
-        classes, reference = len(outlook.classes), outlook.reference
-        measured = measured_throughput(reference, classes, search.training, device)
+        classes = len(outlook.classes)
+        measured = measured_throughput(outlook.reference, classes, settings, device)
     return Plan(
         name=settings.name,
         images=images,
@@ -143,12 +143,9 @@ def parallel_trials(settings: ExperimentSettings) -> int:
 def this_machine(settings: ExperimentSettings, device: torch.device) -> Machine | None:
     """Return this device as a data sheet would; nothing for a GPU that has none here."""
     if device.type == "cpu":
-        cores = settings.threads or torch.get_num_threads()
-        peak = dict.fromkeys(("fp32", "bf16", "fp16"), cores * estimates.CPU_CORE_PEAK)
-        name = f"this machine, {cores} CPU core{'s' * (cores != 1)}"
-        return Machine(name, peak, None)
+        return estimates.processor(settings.threads or torch.get_num_threads())
     own = torch.cuda.get_device_properties(device)
-    known = (one for one in estimates.MACHINES if one.name.split()[0] in own.name.split())
+    known = (one for one in estimates.MACHINES if one.name.rsplit(" ", 2)[0] in own.name)
     found = next(known, None)
     return found and replace(found, name=f"this machine, {own.name}", memory=own.total_memory)
 
@@ -162,14 +159,18 @@ def assumptions(settings: ExperimentSettings, measured: bool) -> Iterator[str]:
         "each domain goes through the network once per step"
     )
     if measured:
-        yield "this machine: throughput of timed training steps of the reference, scaled by size"
+        yield (
+            "this machine: throughput of timed training steps of the reference with the method, "
+            "scaled by size"
+        )
     yield (
-        f"other devices: {estimates.UTILISATION:.0%} of the peak of the data sheet at "
-        f"{settings.search.training.precision}"
+        f"throughput, where it is not measured: {estimates.MATRIX:.0%} of the peak of matrix "
+        f"units, {estimates.PLAIN:.0%} of ordinary units, {estimates.PROCESSOR:.0%} on a "
+        "processor; extra networks of the method are not counted"
     )
     yield (
-        "not counted: extra networks and passes of the method, decoding, loading, reports; each "
-        "trial is taken to cost what the reference costs"
+        "not counted: rounds of the method, decoding, loading, reports; each trial is taken to "
+        "cost what the reference costs"
     )
     yield (
         f"memory: weights, gradients, optimiser state; {estimates.KEPT:g} tensors per convolution "

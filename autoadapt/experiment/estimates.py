@@ -8,7 +8,8 @@ Time of training::
     3 * macs * images per step * steps / throughput
 
 A backward pass costs twice a forward one. Throughput is in multiply-adds per second: half of the
-peak in a data sheet, which counts two operations for each, times ``UTILISATION``; or measured.
+peak in a data sheet, which counts two operations for each, times the share of it that training is
+taken to reach (``MATRIX``, ``PLAIN``, ``PROCESSOR``); or measured.
 
 Memory of training: weights, gradients and the state of the optimiser; what the forward pass of one
 domain keeps for its backward pass (``KEPT`` tensors for each counted output element, since a
@@ -26,8 +27,9 @@ GIB = 1024**3
 
 FORWARD_AND_BACKWARD = 3
 """Passes that one training image costs, in forward passes."""
-UTILISATION = 0.3
-"""Share of a device's peak that training is taken to reach."""
+MATRIX, PLAIN, PROCESSOR = 0.15, 0.4, 0.25
+"""Share of the peak that training of a ResNet reaches on matrix units (TF32, bfloat16, float16),
+on ordinary units of a GPU, and on a processor."""
 KEPT = 2.0
 """Tensors kept for the backward pass per output element of a convolution."""
 MAPS = 6
@@ -39,34 +41,61 @@ RESERVED = 1.0 * GIB
 
 @dataclass(frozen=True)
 class Machine:
-    """A device as its data sheet describes it.
+    """A device as an estimate sees it.
 
     Attributes:
-        peak: Floating-point operations per second, dense, by precision. PyTorch runs the
-            convolutions of ``fp32`` in TF32 where there is one.
+        macs_per_second: What training is taken to reach, by precision.
         memory: Bytes; unknown for a processor.
     """
 
     name: str
-    peak: Mapping[str, float]
+    macs_per_second: Mapping[str, float]
     memory: float | None
 
-    def macs_per_second(self, precision: str) -> float:
-        """Return the multiply-adds per second that training is taken to reach."""
-        return self.peak[precision] / 2 * UTILISATION
 
+def gpu(
+    name: str, memory: int, *, fp32: float, fp16: float, tf32: float = 0.0, bf16: float = 0.0
+) -> Machine:
+    """Return a GPU by its data sheet.
+
+    Args:
+        name: Of the model.
+        memory: GiB.
+        fp32: Peak of its ordinary units, operations per second.
+        fp16: Peak of its matrix units without sparsity, in 16 bits.
+        tf32: The same for TF32, which PyTorch uses for convolutions in fp32; 0: there is none.
+        bf16: The same for bfloat16; 0: there is none.
+    """
+    plain = fp32 / 2 * PLAIN
+    return Machine(
+        f"{name} {memory} GB",
+        {
+            "fp32": max(plain, tf32 / 2 * MATRIX),
+            "bf16": max(plain, bf16 / 2 * MATRIX),
+            "fp16": max(plain, fp16 / 2 * MATRIX),
+        },
+        memory * GIB,
+    )
+
+
+def processor(cores: int) -> Machine:
+    """Return a processor; 16 bits are not faster there."""
+    speed = cores * CORE_PEAK / 2 * PROCESSOR
+    name = f"this machine, {cores} CPU core{'s' * (cores != 1)}"
+    return Machine(name, dict.fromkeys(("fp32", "bf16", "fp16"), speed), None)
+
+
+CORE_PEAK = 100e9
+"""Floating-point operations per second of one core: 3 GHz, two fused units of eight numbers."""
 
 MACHINES = (
-    Machine("RTX 3090 24 GB", {"fp32": 35.6e12, "bf16": 71e12, "fp16": 71e12}, 24 * GIB),
-    Machine("V100 32 GB", {"fp32": 15.7e12, "bf16": 15.7e12, "fp16": 125e12}, 32 * GIB),
-    Machine("A100 80 GB", {"fp32": 156e12, "bf16": 312e12, "fp16": 312e12}, 80 * GIB),
-    Machine("H100 80 GB", {"fp32": 494e12, "bf16": 989e12, "fp16": 989e12}, 80 * GIB),
-    Machine("H200 141 GB", {"fp32": 494e12, "bf16": 989e12, "fp16": 989e12}, 141 * GIB),
+    gpu("RTX 3090", 24, fp32=35.6e12, tf32=35.6e12, bf16=71e12, fp16=71e12),
+    gpu("V100", 32, fp32=15.7e12, fp16=125e12),
+    gpu("A100", 80, fp32=19.5e12, tf32=156e12, bf16=312e12, fp16=312e12),
+    gpu("H100", 80, fp32=67e12, tf32=494e12, bf16=989e12, fp16=989e12),
+    gpu("H200", 141, fp32=67e12, tf32=494e12, bf16=989e12, fp16=989e12),
 )
-"""Data sheets of the vendor. A V100 has no bfloat16 units."""
-
-CPU_CORE_PEAK = 100e9
-"""Floating-point operations per second of one core: 3 GHz, two units of eight, fused."""
+"""By the data sheets of the vendor."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,7 @@ class Need:
     """What the run takes on one device.
 
     Attributes:
-        macs_per_second: Throughput the times rest on.
+        macs_per_second: Throughput that the times of trials rest on.
         trial_seconds: Training and scoring of the cheapest sampled architecture, of the reference
             and of the dearest network.
         search_seconds: All trials, each like the reference.
@@ -171,30 +171,30 @@ class Outlook:
         """Yield what the run takes on this machine, where that can be said, and on known GPUs."""
         if measured is not None:
             name = here.name if here else "this device"
-            yield self.need(name, measured, here.memory if here else None)
+            speeds = dict.fromkeys(("fp32", "bf16", "fp16"), measured)
+            yield self.need(name, speeds, here.memory if here else None)
         elif here is not None:
             yield self.need_of(here)
         yield from map(self.need_of, estimates.MACHINES)
 
     def need_of(self, machine: Machine) -> Need:
         """Return what the run takes on a machine, by its data sheet."""
-        speed = machine.macs_per_second(self.settings.search.training.precision)
-        return self.need(machine.name, speed, machine.memory)
+        return self.need(machine.name, machine.macs_per_second, machine.memory)
 
-    def need(self, name: str, macs_per_second: float, memory: float | None) -> Need:
-        """Return what the run takes on one device."""
+    def need(self, name: str, speeds: Mapping[str, float], memory: float | None) -> Need:
+        """Return what the run takes on one device, by its throughput for each precision."""
         search, adapt = self.settings.search.training, self.settings.adapt
-        seconds = self.trial_seconds(macs_per_second)
+        seconds = self.trial_seconds(speeds[search.precision])
         low, middle, high = (
             self.count(one)["macs"] for one in (self.sampled[0], self.reference, self.dearest)
         )
         largest = max(self.networks, key=lambda one: self.count(one)["activations"])
         return Need(
             device=name,
-            macs_per_second=macs_per_second,
+            macs_per_second=speeds[search.precision],
             trial_seconds=(seconds * low / middle, seconds, seconds * high / middle),
             search_seconds=estimates.search_seconds(seconds, self.trials, self.parallel),
-            adapt_seconds=self.adapt_seconds(macs_per_second),
+            adapt_seconds=self.adapt_seconds(speeds[adapt.training.precision]) if adapt else 0.0,
             trial_bytes=(self.bytes_of(self.reference, search), self.bytes_of(largest, search)),
             adapt_bytes=self.bytes_of(largest, adapt.training) if adapt else 0.0,
             memory=memory,

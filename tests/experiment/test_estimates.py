@@ -1,19 +1,23 @@
 """The formulas behind a dry run, against sums on paper and against PyTorch's own accounts."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import cross_entropy
 
-from autoadapt.config.settings import TrainingSettings
+from autoadapt.config.load import load as load_config
+from autoadapt.config.settings import ExperimentSettings, TrainingSettings
 from autoadapt.cost import count
 from autoadapt.experiment import estimates, throughput
-from autoadapt.experiment.estimates import MACHINES, Counts, Machine
+from autoadapt.experiment.estimates import Counts
 from autoadapt.networks.build import build
 from autoadapt.networks.contract import upsample
 from autoadapt.space import Architecture, load
+from autoadapt.uda.advent import Advent
 
 SGD = TrainingSettings(steps=10, batch_size=3)
 COUNTS = Counts(params=1e6, activations=2e6, pixels=32 * 48, classes=7, outputs=2)
@@ -52,16 +56,14 @@ def test_disk_space_of_decoded_images() -> None:
     assert estimates.decoded_bytes(10, (20, 30), labelled=False) == 18_000
 
 
-def test_a_data_sheet_counts_two_operations_per_multiply_add() -> None:
-    machine = Machine("m", {"fp32": 4e12}, None)
-    assert machine.macs_per_second("fp32") == 2e12 * estimates.UTILISATION
-
-
-@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
-def test_data_sheets_are_complete(machine: Machine) -> None:
-    assert set(machine.peak) == {"fp32", "bf16", "fp16"}
-    assert machine.peak["fp32"] <= machine.peak["fp16"]
-    assert machine.memory == int(machine.name.split()[-2]) * 1024**3
+def test_data_sheets_count_two_operations_per_multiply_add() -> None:
+    old = estimates.gpu("old", 16, fp32=10e12, fp16=100e12)
+    # ordinary units: 10 T / 2 x 0.4; matrix units: 100 T / 2 x 0.15; there is no bfloat16
+    assert old.macs_per_second == pytest.approx({"fp32": 2e12, "bf16": 2e12, "fp16": 7.5e12})
+    new = estimates.gpu("new", 16, fp32=10e12, tf32=80e12, bf16=160e12, fp16=160e12)
+    assert new.macs_per_second == pytest.approx({"fp32": 6e12, "bf16": 12e12, "fp16": 12e12})
+    assert estimates.processor(3).macs_per_second["bf16"] == pytest.approx(37.5e9)
+    assert (new.name, new.memory) == ("new 16 GB", 16 * 1024**3)
 
 
 def kept_bytes(architecture: Architecture, size: tuple[int, int]) -> tuple[int, int]:
@@ -92,20 +94,44 @@ def test_kept_tensors_are_what_pytorch_keeps() -> None:
     assert loss / (4 * 19 * 64 * 96) < estimates.MAPS / 2
 
 
+@pytest.fixture
+def settings_of(small_config: Path) -> Callable[[str], ExperimentSettings]:
+    """The small search with another method, and three images per step and domain."""
+
+    def make(method: str) -> ExperimentSettings:
+        changes = [f"search.method={method}", "search.training.batch_size=3"]
+        return load_config(small_config, changes)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("method", "domains"),
+    [("source_only", 1), ("{name: advent, discriminator_width: 4}", 2), ("cbst", 1)],
+)
 def test_throughput_is_work_by_the_median_time(
-    tiny_architecture: Architecture, monkeypatch: pytest.MonkeyPatch
+    tiny_architecture: Architecture,
+    settings_of: Callable[[str], ExperimentSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    domains: int,
 ) -> None:
+    """CBST needs a round before its first step: a step on the source alone stands for it."""
     times = iter([50.0, 4.0, 9.0, 2.0])  # the first step is a warm-up
-    monkeypatch.setattr(throughput, "seconds_of_step", lambda context, batch: next(times))
-    found = throughput.measured_throughput(tiny_architecture, 7, SGD, torch.device("cpu"))
+    monkeypatch.setattr(throughput, "seconds_of", lambda step, context: next(times))
+    cpu = torch.device("cpu")
+    found = throughput.measured_throughput(tiny_architecture, 7, settings_of(method), cpu)
     macs = count(tiny_architecture, 7, throughput.SIZE)["macs"]
-    assert found == pytest.approx(3 * macs * 3 / 4.0)
+    assert found == pytest.approx(3 * macs * 3 * domains / 4.0)
 
 
 def test_the_clock_times_a_step_that_trains(tiny_architecture: Architecture) -> None:
     context = throughput.context_for(tiny_architecture, 7, SGD, torch.device("cpu"))
     before = [parameter.detach().clone() for parameter in context.network.parameters()]
+    method = Advent(discriminator_width=4)
     batch = throughput.noise(7, SGD, torch.device("cpu"))
-    assert throughput.seconds_of_step(context, batch) > 0
+    step, _ = throughput.step_of(method, context, batch)
+    assert throughput.seconds_of(step, context) > 0
     after = context.network.parameters()
     assert all(not torch.equal(*pair) for pair in zip(before, after, strict=True))
+    assert set(context.modules) == {"main", "aux"}
