@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from autoadapt.config.conventions import convention_words
 from autoadapt.config.settings import ExperimentSettings, Size, TrainingSettings
 from autoadapt.data.open import count_images
 from autoadapt.experiment import estimates
@@ -27,6 +28,7 @@ from autoadapt.experiment.outlook import (
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.throughput import measured_throughput
 from autoadapt.experiment.trial import device_named
+from autoadapt.experiment.weights import planned_starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +44,10 @@ class Plan:
         done: Those that are over in an existing run folder.
         costs: The cheapest and the dearest sampled architecture, the reference, named networks.
         images_per_trial: Images that one trial looks at while it trains, both domains.
+        weights: What networks start from, a sentence each; nothing: random weights.
         scored: Images per domain that each trial is scored on.
         contenders: What is trained fully after the search, and the seeds of each.
+        convention: How models are evaluated, in words; absent without evaluation data.
         needs: This machine first, then known GPUs.
         assumptions: What the estimates rest on.
     """
@@ -64,9 +68,11 @@ class Plan:
     training: TrainingSettings
     images_per_trial: int
     scored: int
+    weights: tuple[str, ...]
     contenders: tuple[str, ...]
     seeds: tuple[int, ...]
     adapt_training: TrainingSettings | None
+    convention: str | None
     executor: str
     parallel: int
     needs: tuple[Need, ...]
@@ -112,14 +118,23 @@ def plan_of(settings: ExperimentSettings, folder: Path, *, measure: bool = False
         training=search.training,
         images_per_trial=len(domains_in_a_step(search.method)) * images_seen(search.training),
         scored=min(settings.scoring.images, images["target"]),
+        weights=tuple(planned_starts(settings, len(outlook.classes))),
         contenders=tuple(contender.name for contender in outlook.contenders),
         seeds=adapt.seeds if adapt else (),
         adapt_training=adapt.training if adapt else None,
+        convention=evaluated(settings),
         executor=settings.executor.kind,
         parallel=parallel,
         needs=tuple(outlook.needs(this_machine(settings, device), measured)),
         assumptions=tuple(assumptions(settings, measured is not None)),
     )
+
+
+def evaluated(settings: ExperimentSettings) -> str | None:
+    """Return how models are evaluated, in words; nothing where there are no images for it."""
+    if settings.data.evaluation is None:
+        return None
+    return convention_words(settings.evaluation.convention)
 
 
 def parallel_trials(settings: ExperimentSettings) -> int:

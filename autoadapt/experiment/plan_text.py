@@ -41,6 +41,9 @@ def lines(plan: Plan) -> Iterator[str]:
             f"then: {', '.join(plan.contenders)}; seeds {', '.join(map(str, plan.seeds))}; "
             f"{training_words(plan.adapt_training)}"
         )
+    if plan.convention is not None:
+        yield f"evaluation: {plan.convention}"
+    yield from (f"weights: {text}" for text in plan.weights)
     yield ""
     rows = [[one.what, quantity(one.macs), quantity(one.params)] for one in plan.costs]
     yield text_table(["network", "multiply-adds", "parameters"], rows)

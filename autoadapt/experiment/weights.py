@@ -185,6 +185,34 @@ def check_start(
     yield from (f"note: {note}" for note in dict.fromkeys(notes))
 
 
+def planned_starts(settings: ExperimentSettings, num_classes: int) -> Iterator[str]:
+    """Try the weights of all parts of an experiment, but download nothing: say what would be.
+
+    Yields:
+        As ``check_start``, with the part in front.
+
+    Raises:
+        CheckpointError: Weights are not there and may not be downloaded, or do not fit.
+    """
+    for part, weights, networks in planned(settings):
+        if weights is None:
+            continue
+        address = to_download(weights, settings.data)
+        if address is None:
+            found = check_start(weights, networks, settings.data, num_classes)
+            yield from (f"{part}: {line}" for line in found)
+        else:
+            yield f"{part}: starts from {weights.name}, to be downloaded from {address}"
+
+
+def to_download(weights: WeightsSettings, data: DataSettings) -> str | None:
+    """Return the address of weights that would be downloaded; nothing for others."""
+    if weights.name is None or not weights.download:
+        return None
+    published = PUBLISHED[weights.name]
+    return None if stored(published, weights_folder(data)) else published.address
+
+
 def allowing_download(settings: ExperimentSettings) -> ExperimentSettings:
     """Return the settings with leave to download the weights that they name."""
     adapt = settings.adapt

@@ -1,0 +1,121 @@
+"""The shipped set-ups of the field on miniature trees: a dry run of each, two searches."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoadapt.cli import main
+from autoadapt.experiment.run_folder import RunFolder
+from tests.data.trees import Trees
+
+Run = Callable[..., str]
+SETUPS = {
+    "gta5_to_cityscapes": {"source": [720, 1280]},
+    "synthia_to_cityscapes": {"source": [760, 1280]},
+    "cityscapes_to_foggy": {"source": [512, 1024]},
+    "gta5_synthia_to_cityscapes": {
+        "source": [720, 1280],
+        "further_sources.synthia": [720, 1280],
+    },
+}
+"""Height and width of the source images of each set-up."""
+SIXTEEN = {"synthia_to_cityscapes", "gta5_synthia_to_cityscapes"}
+
+
+@pytest.fixture
+def run(
+    trees: Trees,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run a command on miniature data sets, as a shell would; return what it printed."""
+    trees.gta5(6)
+    trees.synthia(5)
+    trees.foggy_cityscapes()
+    monkeypatch.setenv("AUTOADAPT_DATA", str(trees.parent))
+    monkeypatch.setattr("autoadapt.experiment.outlook.SAMPLED", 1)
+
+    def call(*arguments: object) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([*map(str, arguments), "--run", str(tmp_path / "run")])
+        said = capsys.readouterr()
+        assert caught.value.code == 0, said.err
+        return said.out
+
+    return call
+
+
+@pytest.mark.parametrize("name", SETUPS)
+def test_a_dry_run_of_each_setup(run: Run, name: str) -> None:
+    plan = json.loads(run("search", name, "--dry-run", "--download", "--json"))
+    sources = {key: (6 if key == "source" else 5) for key in SETUPS[name]}
+    if name == "synthia_to_cityscapes":
+        sources["source"] = 5
+    elif name == "cityscapes_to_foggy":
+        sources["source"] = 4
+    assert plan["images"] == sources | {"target": 4, "evaluation": 4}
+    assert plan["sizes"] == SETUPS[name] | {"target": [512, 1024], "evaluation": [512, 1024]}
+    assert plan["classes"] == (16 if name in SIXTEEN else 19)
+    assert plan["named"] == ["deeplabv2_resnet101", "deeplabv2_seresnet101"]
+    candidate, full = plan["training"], plan["adapt_training"]
+    for budget in (candidate, full):
+        assert budget["learning_rate"] == 2.5e-4
+        assert budget["steps"] / budget["horizon"] == pytest.approx(120 / 250)
+        assert (budget["head_multiplier"], budget["power"], budget["batch_size"]) == (10, 0.9, 1)
+    assert full["horizon"] == 250_000
+    assert all("deeplab_resnet101_imagenet, to be downloaded" in text for text in plan["weights"])
+    convention = "advent_synthia" if name in SIXTEEN else "adaptsegnet"
+    assert plan["convention"].startswith(f"Convention {convention}: network input at 1024 × 512")
+    costs = {one["what"]: one for one in plan["costs"]}
+    if name not in SIXTEEN:
+        assert costs["reference"]["params"] == 44_601_560
+
+
+def test_missing_weights_are_no_plan(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["search", "gta5_to_cityscapes", "--dry-run"])
+    assert caught.value.code == 2
+    assert "nothing is downloaded unasked" in capsys.readouterr().err
+
+
+SMALL = {
+    "threads": 1,
+    "data.source.size": [64, 96],
+    "data.target.size": [64, 96],
+    "search.space": "deeplab_tiny",
+    "search.trials": 2,
+    "search.include": [],
+    "search.weights": None,
+    "search.training.steps": 2,
+    "search.training.precision": "fp32",
+    "search.training.channels_last": False,
+    "search.limits": {"macs": [1.0e8, 3.0e8]},
+    "objective.calibration": 2,
+    "scoring.images": 3,
+    "adapt.weights": None,
+    "adapt.training.steps": 2,
+    "adapt.source_only": False,
+    "adapt.hand_crafted": False,
+    "evaluation.samples": 1,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gta5_to_cityscapes", "gta5_synthia_to_cityscapes"])
+def test_a_whole_search_on_miniature_trees(run: Run, tmp_path: Path, name: str) -> None:
+    changes: dict[str, Any] = SMALL | {"data.cache": str(tmp_path / "cache")}
+    settings = [f"--set={key}={json.dumps(value)}" for key, value in changes.items()]
+    out = run("search", name, *settings)
+    assert "2 of 2 trials finished" in out
+    folder = RunFolder(tmp_path / "run")
+    assert [record.status for record in folder.records()] == ["finished", "finished"]
+    (evaluation,) = (tmp_path / "run").glob("adapted/winner-advent/seed-0/evaluation.json")
+    found = json.loads(evaluation.read_text())
+    assert (found["images"], len(found["classes"])) == (4, 16 if name in SIXTEEN else 19)
+    page = (tmp_path / "run/report/index.html").read_text()
+    assert ("6 source + 5 synthia, 4 target" in page) == (name in SIXTEEN)
