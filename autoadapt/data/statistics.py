@@ -23,6 +23,7 @@ from autoadapt.data.open import (
     own_classes,
 )
 from autoadapt.data.originals import Originals, find_images, find_labels
+from autoadapt.data.prepare import prepare
 from autoadapt.errors import AutoAdaptError, DataError
 
 
@@ -119,7 +120,7 @@ def check(settings: DataSettings, counting: Counting = silent) -> DataReport:
     if usable:
         sets = (_with_untaught(sets[0], settings), *sets[1:])
     usable = usable and sets[0].problem is None
-    overlap = _overlap(settings) if usable and settings.evaluation is not None else None
+    overlap = _overlap(settings, counting) if usable and settings.evaluation is not None else None
     return DataReport(classes, sets, overlap)
 
 
@@ -221,9 +222,11 @@ def _with_classes(
     )
 
 
-def _overlap(settings: DataSettings) -> str | None:
+def _overlap(settings: DataSettings, counting: Counting) -> str | None:
     lenient = replace(settings, broken="skip")
     try:
+        # Pixels are compared at the working size; the few of the evaluation set come last.
+        prepare(replace(lenient, evaluation=None), counting)
         check_evaluation(lenient)
     except DataError as error:
         return str(error)

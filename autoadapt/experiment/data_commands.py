@@ -179,9 +179,10 @@ def prepared_line(one: PreparedRows) -> str:
     """Return what was prepared, its size and its checksum."""
     height, width = one.size
     broken = f", {one.broken} of them could not be made" if one.broken else ""
+    files = "1 shard" if one.shards == 1 else f"{one.shards} shards"
     return (
         f"{one.key} {one.what}: {one.rows} of {width}x{height}{broken}, {amount(one.bytes)} in "
-        f"{one.shards} shards, checksum {one.checksum[:16]}\n  {one.folder}"
+        f"{files}, checksum {one.checksum[:16]}\n  {one.folder}"
     )
 
 
