@@ -5,9 +5,11 @@ stride of the network, before softmax; resized bilinearly with aligned corners t
 largest class is the label.
 """
 
+import contextlib
 import importlib
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -157,7 +159,8 @@ def torch_runner(path: Path) -> Run:
         CheckpointError: This version of PyTorch cannot read it.
     """
     try:
-        module = torch.export.load(path).module()
+        with plain_values_only():
+            module = torch.export.load(path).module()
     except Exception as error:  # what a damaged file raises depends on where it is damaged
         raise CheckpointError(
             f"{path} cannot be read by PyTorch {torch.__version__}: {error}"
@@ -169,6 +172,24 @@ def torch_runner(path: Path) -> Run:
         return logits
 
     return run
+
+
+@contextlib.contextmanager
+def plain_values_only() -> Iterator[None]:
+    """Keep PyTorch from unpickling objects, whose code it would otherwise run.
+
+    ``torch.export.load`` offers no such choice; the variable is PyTorch's own way to insist.
+    """
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def onnx_runner(path: Path) -> Run:

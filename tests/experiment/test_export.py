@@ -1,8 +1,12 @@
 """Exported programs compute what the model does, and prediction runs them."""
 
+import contextlib
 import dataclasses
+import io
 import json
+import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from autoadapt.experiment.commands import export_formats
 from autoadapt.experiment.export import Program, compare, export_model, noise, scene
 from autoadapt.experiment.exported import load_exported
 from autoadapt.experiment.predict import load_any, predict_pictures
+from autoadapt.files import sha256_of
 from autoadapt.networks.build import build
 from autoadapt.networks.contract import Output, SegmentationNetwork
 from autoadapt.space.architecture import Architecture
@@ -191,6 +196,36 @@ def test_programs_without_their_card_or_with_another_are_refused(
     copy.write_bytes(exported.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="is not the program that"):
         load_exported(copy)
+
+
+class Trap:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_a_program_file_does_not_run(exported: Path, tmp_path: Path) -> None:
+    """PyTorch's reader unpickles the example inputs, with all the objects in them."""
+    evil = io.BytesIO()
+    torch.save({"inputs": Trap(tmp_path / "ran")}, evil)
+    copy = tmp_path / "model.pt2"
+    with zipfile.ZipFile(exported) as old, zipfile.ZipFile(copy, "w") as new:
+        for name in old.namelist():
+            infected = name.endswith("sample_inputs/model.pt")
+            new.writestr(name, evil.getvalue() if infected else old.read(name))
+    card = json.loads(exported.with_name("model.pt2.json").read_text())
+    text = json.dumps(card | {"sha256": sha256_of(copy)})
+    copy.with_name("model.pt2.json").write_text(text)
+    with pytest.raises(CheckpointError, match="cannot be read by PyTorch"):
+        load_exported(copy)
+    assert not (tmp_path / "ran").exists()
+    with contextlib.suppress(Exception):
+        torch.export.load(copy)
+    assert (tmp_path / "ran").exists()  # the trap works where nobody minds
 
 
 def test_test_images_fill_the_range() -> None:
