@@ -27,9 +27,12 @@ def weights_fetch(
     name: Annotated[str, typer.Argument(help="A name of 'autoadapt weights list'.")],
 ) -> None:
     """Download a published file to the cache and check it; continues what was interrupted."""
+    from autoadapt.cli.progress import counting
     from autoadapt.experiment.weights_commands import fetch_weights
 
-    print(fetch_weights(name))
+    with counting() as told:
+        path = fetch_weights(name, told(f"bytes of {name}"))
+    print(path)
 
 
 @app.command("show")

@@ -17,8 +17,8 @@ CHUNK = 1 << 20
 TIMEOUT = 30.0
 """Seconds without a byte before a server counts as dead."""
 
-OnBytes = Callable[[int, int | None], None]
-"""Told about bytes done and bytes in total, where the server says how many there are."""
+OnBytes = Callable[[int, int], None]
+"""Told how many bytes have arrived, and of how many (of those, if the server does not say)."""
 
 
 def stored(published: PublishedWeights, folder: Path) -> Path | None:
@@ -108,7 +108,7 @@ def copy(answer: Any, file: Any, done: int, total: int | None, on_bytes: OnBytes
         file.write(chunk)
         done += len(chunk)
         if on_bytes is not None:
-            on_bytes(done, total)
+            on_bytes(done, total or done)
     if total is not None and done < total:
         raise HTTPException(f"{done} of {total} bytes")
 

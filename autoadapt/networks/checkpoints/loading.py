@@ -17,7 +17,7 @@ from autoadapt.config.settings import Normalisation
 from autoadapt.errors import CheckpointError
 from autoadapt.networks.blocks.heads import AsppSum
 from autoadapt.networks.checkpoints.exact import counter, listing
-from autoadapt.networks.checkpoints.layouts import FOUR_RATES, PROJECTS, recognise
+from autoadapt.networks.checkpoints.layouts import FOUR_RATES, PROJECTS, TWO_RATES, recognise
 from autoadapt.networks.checkpoints.reading import Weights
 from autoadapt.networks.checkpoints.report import Report
 from autoadapt.networks.checkpoints.slicing import (
@@ -406,6 +406,7 @@ def notes(network: SegmentationNetwork, source: Source) -> Iterator[str]:
             f"in the {stride_in}; stride_in: {source.stride_in} is what the weights were made for"
         )
     if any(isinstance(m, AsppSum) and m.used == len(FOUR_RATES) for m in network.head_modules()):
+        yield from two_branches(source)
         yield from untrained_branches(source)
 
 
@@ -421,6 +422,16 @@ def own_stride_in(network: nn.Module) -> str | None:
     if not isinstance(first, nn.Conv2d) or last is None:
         return None
     return "1x1" if first.stride != (1, 1) else "3x3"
+
+
+def two_branches(source: Source) -> Iterator[str]:
+    """Say so if the writer of a head may have computed with two of its four branches."""
+    two = [name for name in source.projects if PROJECTS[name].rates == TWO_RATES]
+    if two and source.num_classes is not None:
+        yield (
+            f"{' and '.join(two)} compute with the first two branches of the head; where the file "
+            "is theirs, head.kind: aspp_first_two gives its outputs"
+        )
 
 
 def untrained_branches(source: Source) -> Iterator[str]:

@@ -78,7 +78,7 @@ def published(server: Server) -> PublishedWeights:
 def test_a_file_is_fetched_once(
     published: PublishedWeights, server: Server, tmp_path: Path
 ) -> None:
-    told: list[tuple[int, int | None]] = []
+    told: list[tuple[int, int]] = []
     assert stored(published, tmp_path) is None
     path = fetch(published, tmp_path, lambda done, total: told.append((done, total)))
     assert path.read_bytes() == CONTENT

@@ -128,6 +128,17 @@ def test_two_branches_are_the_four_with_two_set_to_zero(official: Any) -> None:
     )
 
 
+def test_two_branches_are_pointed_out_where_they_may_be_meant(official: Any) -> None:
+    state = official.filled(official.two_level(CLASSES, BASE))
+    for project, told in ((None, True), ("intrada", False)):
+        source = foreign(Weights(Path("w.pth"), state), project)
+        notes = load_source(network(), source).notes
+        assert any("adaptsegnet compute with the first two" in note for note in notes) is told
+    two_of_four = network(kind="aspp_first_two")
+    notes = load_source(two_of_four, foreign(Weights(Path("w.pth"), state))).notes
+    assert not any("first two" in note for note in notes)
+
+
 def test_rates_that_the_project_does_not_compute_are_refused(official: Any) -> None:
     state = official.filled(official.two_level(CLASSES, BASE))
     with pytest.raises(
