@@ -113,3 +113,20 @@ def test_the_adaptsegnet_family_by_hand(tmp_path: Path) -> None:
     resized = np.asarray(picture.resize((20, 16), Image.Resampling.BICUBIC), np.float32)
     expected = (resized[:, :, ::-1] - (104.00698793, 116.66876762, 122.67891434)).transpose(2, 0, 1)
     np.testing.assert_allclose(got[0], expected, atol=1e-4)
+
+
+def test_the_table_in_the_documentation_is_true() -> None:
+    page = Path(__file__).parents[2] / "docs" / "preparing_data.md"
+    rows = [line.split("|")[1:-1] for line in page.read_text().splitlines() if line[:3] == "| `"]
+    said = {cells[0].strip(" `"): [cell.strip() for cell in cells[1:]] for cells in rows}
+    assert said.keys() == PRESETS.keys()
+    inputs = {"caffe_bgr": "BGR minus mean", "imagenet": "ImageNet", "unit_bgr": "BGR of 0 to 1"}
+    for name, (source, target, crop, images, augmentation) in said.items():
+        settings = data_of(name)
+        assert source == "{}x{}".format(*settings.size_of("source"))
+        assert target == "{}x{}".format(*settings.size_of("target"))
+        assert crop == ("–" if settings.crop is None else "{}x{}".format(*settings.crop))
+        assert images == f"{inputs[settings.normalisation]}, {settings.resampling}"
+        assert ("mirrored" in augmentation) == settings.flip
+        assert ("scale" in augmentation) == bool(settings.scales)
+        assert ("75 %" in augmentation) == (settings.crop_max_share == 0.75)
