@@ -1,8 +1,9 @@
 """What a search would do and what it would take, without training or decoding anything.
 
 Whatever would stop the real run before its first trial stops this one with the same message:
-mistakes in the config, missing data, classes that do not fit, limits that nothing meets, a run
-folder of another config, a device or a cluster that is not there.
+mistakes in the config, missing data or weights, classes that do not fit, a method that lacks
+something, limits that nothing meets, a run folder of another config, a device or a cluster that is
+not there.
 """
 
 import os
@@ -16,6 +17,7 @@ from autoadapt.config.conventions import convention_words
 from autoadapt.config.settings import ExperimentSettings, Size, TrainingSettings
 from autoadapt.data.open import count_images
 from autoadapt.experiment import estimates
+from autoadapt.experiment.blank import check_methods
 from autoadapt.experiment.estimates import Machine
 from autoadapt.experiment.outlook import (
     Costs,
@@ -29,6 +31,7 @@ from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.throughput import measured_throughput
 from autoadapt.experiment.trial import device_named
 from autoadapt.experiment.weights import planned_starts
+from autoadapt.networks.build import skeleton
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +100,8 @@ def plan_of(settings: ExperimentSettings, folder: Path, *, measure: bool = False
     images = count_images(settings.data)
     outlook = Outlook(settings, images, parallel)
     search, adapt = settings.search, settings.adapt
+    network = skeleton(outlook.reference, len(outlook.classes))
+    check_methods(settings, network, outlook.classes)
     measured = None
     if measure:
         classes = len(outlook.classes)

@@ -141,6 +141,17 @@ def test_measured_throughput_replaces_the_assumed_one(
     assert any("timed training steps" in text for text in plan["assumptions"])
 
 
+def test_a_method_for_several_sources(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    method = ("--set", "search.method=madan", "--set", "data.size=[64, 64]")
+    sizes = ("--set", "data.source.size=[64, 64]")
+    planned(capsys, config, "--run", tmp_path / "run", *method, *sizes)
+    alone = ("--set", "data.further_sources={}")
+    code, _, err = dry_run(capsys, config, "--run", tmp_path / "run", *method, *sizes, *alone)
+    assert (code, "needs at least 2 labelled sources" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -151,6 +162,8 @@ def test_measured_throughput_replaces_the_assumed_one(
         ("search.limits={macs: [1.0e+12, 2.0e+12]}", "lies outside"),
         ("search.include=[deeplabv2_resnet11]", "did you mean 'deeplabv2_resnet"),
         ("search.training.stepps=3", "did you mean 'steps'"),
+        ("search.method=dacs", "needs source and target images of one size"),
+        ("data.further_sources.more.size=[32, 48]", "sources share one size"),
         ("device=cuda", "finds no CUDA device"),
         ("executor={kind: ray, cpus: 1000}", "executor.cpus=1000"),
     ],

@@ -158,7 +158,7 @@ def test_a_named_network_can_be_all_that_is_trained(
         main([*command, "--steps", "1", "--set", "adapt.source_only=false"])
     assert caught.value.code == 0
     assert [path.name for path in (run / "adapted").iterdir()] == [f"{name}-advent"]
-    model = load_model(run / f"adapted/{name}-advent/seed-0/model.pt", torch.device("cpu"))
+    model = load_model(run / f"adapted/{name}-advent/seed-0/model.safetensors", torch.device("cpu"))
     assert model.card.architecture == label[name]
     assert f"“{name}, advent” reaches" in capsys.readouterr().out
     assert not (run / "trials").exists()
