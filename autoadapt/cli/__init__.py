@@ -151,6 +151,31 @@ def evaluate(
 
 
 @app.command()
+def validate(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="Models: model files, their folders, or run folders.")
+    ],
+    data: Annotated[str, typer.Option(help="Config (or run folder) with data.source.hold_out.")],
+    beta: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of the frequencies taken from the target.")
+    ] = 0.05,
+    form: Annotated[
+        str, typer.Option("--format", help="text, csv, latex, markdown or json")
+    ] = "text",
+    changes: Changes = None,
+) -> None:
+    """Compare models without target labels: on held-out source images in the target's look."""
+    from autoadapt.cli.progress import watching
+    from autoadapt.experiment.commands import validate_checkpoints
+
+    with watching() as watcher:
+        table = validate_checkpoints(
+            checkpoints, data, changes or [], watcher, beta=beta, form=form
+        )
+    print(table)
+
+
+@app.command()
 def predict(
     checkpoint: Annotated[
         Path, typer.Argument(help="A model.safetensors or its folder, a .pt2 or an .onnx.")

@@ -34,6 +34,7 @@ from autoadapt.experiment.reporting import (
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.trial import device_named
+from autoadapt.experiment.validate import validate_models
 from autoadapt.experiment.watching import Watcher
 from autoadapt.files import owned
 from autoadapt.networks.build import describe
@@ -85,6 +86,29 @@ def evaluate_checkpoints(
             draw_confusion(result).save(pictures)
             draw_confusion(result, text="counts").save(pictures)
     return comparison_as(form, found)
+
+
+def validate_checkpoints(
+    checkpoints: Sequence[Path],
+    data: str,
+    changes: Sequence[str],
+    watcher: Watcher,
+    *,
+    beta: float,
+    form: str = "text",
+) -> str:
+    """Compare models on held-out source images in the look of the target; arguments as above.
+
+    Raises:
+        ConfigError: No such form, no images held out, or other sizes of the domains.
+        CheckpointError: A model is missing, unreadable, or made for other classes.
+    """
+    if form not in FORMATS:
+        raise ConfigError(f"no format {form!r}; expected one of {', '.join(FORMATS)}")
+    settings = settings_of(data, changes)
+    return comparison_as(
+        form, validate_models(find_models(checkpoints), settings, watcher, beta=beta)
+    )
 
 
 def evaluation_changes(
