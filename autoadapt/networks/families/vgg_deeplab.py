@@ -125,27 +125,15 @@ class VggDeeplab(SegmentationNetwork):
         plan = VggPlan.read(values)
         self.num_classes = num_classes
         self.has_aux = plan.aux
-        layers, ends, channels = [], [], 3
-        for number, (depth, width) in enumerate(zip(plan.depths, plan.widths, strict=True), 1):
-            for _ in range(depth):
-                layers += conv_relu(channels, width, dilation=DILATION.get(number, 1))
-                channels = width
-            ends.append(len(layers))
-            if number in POOLED:
-                layers.append(nn.MaxPool2d(2))
-        for _ in range(2):
-            layers += conv_relu(channels, plan.context_width, dilation=CONTEXT_DILATION)
-            channels = plan.context_width
-        self.features = nn.Sequential(*layers)
+        self.features, ends = layers_of(plan)
         initialise(self)
-        # Ends and channels of all stages, fc7 counted as the sixth.
-        ends, widths = [*ends, len(layers)], [*plan.widths, channels]
+        widths = (*plan.widths, plan.context_width)
         last = 5 if plan.split == "fc7" else 4
         self.ends = (ends[2], ends[last - 1], ends[last])
         low, mid, deep = (Tap(widths[2], 4), Tap(widths[last - 1], 8), Tap(widths[last], 8))
         self.taps = {"low": low, "mid": mid, "deep": deep}
         self.aux_classifier = plan.head.auxiliary(self.taps, num_classes) if plan.aux else None
-        read = {**self.taps, "deep": Tap(channels, 8)}
+        read = {**self.taps, "deep": Tap(plan.context_width, 8)}
         self.classifier = plan.head.main(read, num_classes)
 
     @staticmethod
@@ -173,3 +161,21 @@ class VggDeeplab(SegmentationNetwork):
     def head_modules(self) -> list[nn.Module]:
         """Return the auxiliary head, if any, and the main one."""
         return [head for head in (self.aux_classifier, self.classifier) if head is not None]
+
+
+def layers_of(plan: VggPlan) -> tuple[nn.Sequential, list[int]]:
+    """Return all layers before the head in a row, and the end of each stage, fc7 as the sixth."""
+    layers: list[nn.Module] = []
+    ends = []
+    channels = 3
+    for number, (depth, width) in enumerate(zip(plan.depths, plan.widths, strict=True), 1):
+        for _ in range(depth):
+            layers += conv_relu(channels, width, dilation=DILATION.get(number, 1))
+            channels = width
+        ends.append(len(layers))
+        if number in POOLED:
+            layers.append(nn.MaxPool2d(2))
+    for _ in range(2):
+        layers += conv_relu(channels, plan.context_width, dilation=CONTEXT_DILATION)
+        channels = plan.context_width
+    return nn.Sequential(*layers), [*ends, len(layers)]
