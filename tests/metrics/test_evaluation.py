@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from autoadapt.config.conventions import CONVENTIONS, WORKING, Convention, convention_of
 from autoadapt.data.classes import CITYSCAPES19, SYNTHIA13, SYNTHIA16
+from autoadapt.data.protocols import PROTOCOLS
 from autoadapt.errors import ConfigError
 from autoadapt.metrics.evaluation import Evaluation, subset_title
+from autoadapt.metrics.segmentation import ConfusionMatrix
 
 NAN = math.nan
 
@@ -202,3 +205,21 @@ def test_counts_of_other_classes_are_refused() -> None:
 )
 def test_what_the_headline_is_called(parts: dict[str, Any], title: str) -> None:
     assert subset_title(Convention(**parts)) == title
+
+
+def test_the_recorded_numbers_of_the_official_functions(vectors: Path) -> None:
+    """AdvEnt's 19, 16 and 13 classes, and the Dice of the AdaBN study with its 20 classes."""
+    recorded = np.load(vectors / "confusion_and_iou.npz")
+    all19 = Evaluation(CITYSCAPES19.names, recorded["out_hist19"], 1, CONVENTIONS["adaptsegnet"])
+    np.testing.assert_allclose(all19.iou, recorded["out_iou19"], rtol=1e-12)
+    assert all19.headline == pytest.approx(float(recorded["out_miou19"]), rel=1e-12)
+    only16 = Evaluation(SYNTHIA16, recorded["out_hist16"], 1, CONVENTIONS["advent_synthia"])
+    assert only16.headline == pytest.approx(float(recorded["out_miou16"]), rel=1e-12)
+    assert only16.summary()["mIoU13"] == pytest.approx(float(recorded["out_miou13of16"]), rel=1e-12)
+
+    recorded = np.load(vectors / "global_dice.npz")
+    matrix = ConfusionMatrix(20)
+    matrix.update(recorded["in_pred"], recorded["in_label"])
+    classes = PROTOCOLS["dice20"].table.names
+    found = Evaluation(classes, matrix.counts, 3, CONVENTIONS["adabn"])
+    assert found.headline == pytest.approx(float(recorded["out_mean_dice"]), rel=1e-6)
