@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from autoadapt.metrics.segmentation import ConfusionMatrix
+from autoadapt.metrics.segmentation import CHUNK, ConfusionMatrix
 
 golden = pytest.mark.skipif(
     "AUTOADAPT_VECTORS" not in os.environ, reason="AUTOADAPT_VECTORS names no golden vectors"
@@ -116,6 +116,25 @@ def test_perfect_predictions_have_iou_1() -> None:
     label = np.random.default_rng(0).integers(0, 5, (3, 7, 11))
     matrix = matrix_of(label, label, 5)
     assert matrix.miou() == matrix.pixel_accuracy() == matrix.mean_dice() == 1
+
+
+def test_maps_of_several_pieces_are_counted_whole() -> None:
+    rng = np.random.default_rng(2)
+    label, prediction = rng.integers(0, 5, (2, 250, 301))  # 75,250 pixels: three pieces
+    assert label.size > 2 * CHUNK
+    counts = np.bincount((5 * label + prediction).ravel(), minlength=25).reshape(5, 5)
+    assert np.array_equal(matrix_of(prediction, label, 5).counts, counts)
+    sideways = ConfusionMatrix(5)
+    sideways.update(torch.from_numpy(prediction).T, torch.from_numpy(label).T)
+    assert np.array_equal(sideways.counts, counts), "also where rows do not lie in a row"
+
+
+def test_a_mistake_in_the_last_piece_adds_nothing_of_the_first() -> None:
+    matrix, label = ConfusionMatrix(3), np.zeros(2 * CHUNK + 1, int)
+    label[-1] = 3
+    with pytest.raises(ValueError, match="label contains 3"):
+        matrix.update(np.zeros_like(label), label)
+    assert matrix.counts.sum() == 0
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.int64])
