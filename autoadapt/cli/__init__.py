@@ -133,15 +133,15 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare models with target labels, class by class, side by side."""
-    from autoadapt.cli.progress import watching
+    from autoadapt.cli.progress import counting
     from autoadapt.experiment.commands import evaluate_checkpoints, evaluation_changes
     from autoadapt.files import write_text
 
     changed = evaluation_changes(changes or [], convention, scales, flip, subset)
     form = "json" if as_json else form
-    with watching() as watcher:
+    with counting() as counted:
         table = evaluate_checkpoints(
-            checkpoints, data, changed, watcher, form=form, pictures=pictures
+            checkpoints, data, changed, counted, form=form, pictures=pictures
         )
     if out is None:
         print(table)

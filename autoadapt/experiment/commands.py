@@ -14,6 +14,7 @@ from autoadapt.analysis.tables import quantity, results_text, text_table
 from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.cost import count
+from autoadapt.data.counting import Counting
 from autoadapt.errors import AutoAdaptError, ConfigError, ExportError
 from autoadapt.experiment.comparison import (
     FORMATS,
@@ -56,7 +57,7 @@ def evaluate_checkpoints(
     checkpoints: Sequence[Path],
     data: str,
     changes: Sequence[str],
-    watcher: Watcher,
+    counting: Counting,
     *,
     form: str = "text",
     pictures: Path | None = None,
@@ -67,7 +68,7 @@ def evaluate_checkpoints(
         checkpoints: Model files, their folders, or run folders.
         data: A config, or a run folder.
         changes: Overrides of its settings.
-        watcher: Is told which model it is the turn of.
+        counting: Is told how far each model is.
         form: One of ``comparison.FORMATS``.
         pictures: Folder for the confusion matrices as PNG and SVG; absent: none.
 
@@ -80,7 +81,7 @@ def evaluate_checkpoints(
     """
     if form not in FORMATS:
         raise ConfigError(f"no format {form!r}; expected one of {', '.join(FORMATS)}")
-    found = evaluate_models(find_models(checkpoints), settings_of(data, changes), watcher)
+    found = evaluate_models(find_models(checkpoints), settings_of(data, changes), counting)
     if pictures is not None:
         for result in results_of(found):
             draw_confusion(result).save(pictures)

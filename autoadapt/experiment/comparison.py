@@ -18,12 +18,12 @@ from autoadapt.analysis.tables import (
 )
 from autoadapt.config.conventions import convention_words
 from autoadapt.config.settings import ExperimentSettings, Normalisation, Resampling, Size
+from autoadapt.data.counting import Counting
 from autoadapt.errors import CheckpointError
 from autoadapt.experiment.adapt import contender_folders, title_of
 from autoadapt.experiment.evaluate import Labelled, evaluate, open_labelled
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import pick_device
-from autoadapt.experiment.watching import Watcher
 from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.training.model import MODEL, find_model, load_model, locate
 
@@ -121,7 +121,7 @@ def _home(model: ModelFile) -> str:
 
 
 def evaluate_models(
-    models: Sequence[ModelFile], settings: ExperimentSettings, watcher: Watcher
+    models: Sequence[ModelFile], settings: ExperimentSettings, counting: Counting
 ) -> list[tuple[ModelFile, Evaluation]]:
     """Compare each model with the labelled target images of an experiment.
 
@@ -138,7 +138,7 @@ def evaluate_models(
 
     found = []
     for number, model in enumerate(models, start=1):
-        watcher.stage(f"evaluating {model.contender}, model {number} of {len(models)}")
+        count = counting(f"evaluating {model.contender}, model {number} of {len(models)}")
         loaded = load_model(model.path, pick_device(settings))
         if model.run is not None:
             name = settings.evaluation.convention.name
@@ -146,7 +146,7 @@ def evaluate_models(
             model.run.note_labels_opened(what, f"evaluation on demand, convention {name}")
         card = loaded.card
         images = labelled(card.size, card.normalisation, card.resampling)
-        found.append((model, evaluate(loaded, images, settings.evaluation)))
+        found.append((model, evaluate(loaded, images, settings.evaluation, count)))
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from autoadapt.config.conventions import Convention, Resolution
 from autoadapt.config.settings import DataSettings, EvaluationSettings
 from autoadapt.data.batching import chunks
+from autoadapt.data.counting import Count
 from autoadapt.data.images import LabelledImages
 from autoadapt.data.open import open_evaluation, open_evaluation_files
 from autoadapt.data.streaming import LabelledFiles, Pixels
@@ -32,13 +33,19 @@ def open_labelled(data: DataSettings, convention: Convention) -> Labelled:
     return open_evaluation_files(data) if convention.from_files else open_evaluation(data)
 
 
-def evaluate(model: Model, labelled: Labelled, settings: EvaluationSettings) -> Evaluation:
+def evaluate(
+    model: Model,
+    labelled: Labelled,
+    settings: EvaluationSettings,
+    count: Count | None = None,
+) -> Evaluation:
     """Compare predictions with labels.
 
     Args:
         model: What predicts.
         labelled: Images and labels, opened for the same convention.
         settings: The convention, and the batch size where images are of one size.
+        count: Is told how many images of how many are done.
 
     Raises:
         CheckpointError: The model was made for other classes.
@@ -57,6 +64,8 @@ def evaluate(model: Model, labelled: Labelled, settings: EvaluationSettings) -> 
         predicted = model.predict(inputs, size, views, resize=convention.resize)
         matrix.update(predicted, labels)
         images += len(labels)
+        if count is not None:
+            count(images, len(labelled))
     return Evaluation(nothing.classes, matrix.counts, images, convention)
 
 

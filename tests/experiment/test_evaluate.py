@@ -143,6 +143,21 @@ def test_every_part_of_a_convention_reaches_the_network(
     assert result.confusion.sum() == plain.confusion.sum()
 
 
+@pytest.mark.parametrize(
+    ("convention", "told"),
+    [(WORKING, [(2, 2)]), (Convention(labels="original"), [(1, 2), (2, 2)])],
+    ids=["batches", "files"],
+)
+def test_whoever_waits_is_told_how_far_it_is(
+    data: DataSettings, convention: Convention, told: list[tuple[int, int]]
+) -> None:
+    heard: list[tuple[int, int]] = []
+    settings = EvaluationSettings(convention=convention)
+    images = open_labelled(data, convention)
+    evaluate(model_for(), images, settings, lambda done, of: heard.append((done, of)))
+    assert heard == told
+
+
 def test_a_symmetric_pair_of_views_keeps_mirrored_images_mirrored(data: DataSettings) -> None:
     flipped = found(data, Convention(flip=True))
     assert flipped.accuracy == pytest.approx(found(data, WORKING).accuracy, abs=0.05)
