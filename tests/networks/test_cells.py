@@ -62,6 +62,12 @@ def test_operations_of_auto_deeplab_round_up(name: str, stride: int, size: tuple
     assert found.shape == (2, 4, *(-(-side // stride) for side in size))
 
 
+def test_averages_leave_the_border_out() -> None:
+    average = darts_operation("avg_pool_3x3", 4, 1)
+
+    assert torch.equal(average(torch.ones(1, 4, 5, 7)), torch.ones(1, 4, 5, 7))
+
+
 def test_unknown_operations_are_refused() -> None:
     with pytest.raises(ValueError, match="no operation of DARTS is named 'sep_pool_3x3'"):
         darts_operation("sep_pool_3x3", 4, 1)

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from autoadapt.errors import SpaceError
 from autoadapt.networks.build import build, describe, skeleton
-from autoadapt.networks.families.unet import Unet
+from autoadapt.networks.families.unet import Unet, UnetDecoder
 from autoadapt.space.architecture import Architecture
 from autoadapt.space.named import named
 
@@ -65,6 +65,23 @@ def test_the_decoder_takes_over_every_map() -> None:
 
     for change in changes:
         assert not torch.allclose(network.decode(features._replace(**change)).logits, before)
+
+
+def test_blocks_see_the_enlarged_map_and_then_the_one_of_the_encoder() -> None:
+    """The order in which the published layout joins them."""
+    decoder = UnetDecoder((3, 4, 5), (6, 7, 8)).eval()
+    seen: list[Tensor] = []
+    for block in decoder.blocks:
+        block.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+    deep, mid, stem = (torch.rand(2, *shape) for shape in ((5, 2, 3), (4, 3, 6), (3, 6, 12)))
+    refined = decoder(deep, (mid, stem))
+
+    # Three rows out of two: the nearest to the centres are 0, 0 and 1.
+    rows = deep[:, :, [0, 0, 1]]
+    assert torch.equal(seen[0], torch.cat([rows.repeat_interleave(2, dim=3), mid], dim=1))
+    assert torch.equal(seen[1][:, 6:], stem)
+    assert [given.shape[1:] for given in seen] == [(9, 3, 6), (9, 6, 12), (7, 12, 24)]
+    assert refined.shape == (2, 8, 12, 24)
 
 
 def test_wrong_values_are_named() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from autoadapt.config.settings import Normalisation
@@ -59,6 +60,7 @@ PROJECTS: dict[str, Project] = {
     "segformer": Project("imagenet"),
     "daformer": Project("imagenet"),
     "daformer_teacher": Project("imagenet"),
+    "smp": Project("imagenet", stride_in="3x3"),
 }
 
 
@@ -101,6 +103,8 @@ class Layout:
             if USED_INSTEAD in kept:
                 skipped[name] = "a classifier that SegFormer's head inherits and does not use"
                 del kept[name]
+        if FUSION in kept and any(re.search(SHALLOWEST_FIRST, name) for name in tensors):
+            kept[FUSION] = reversed_levels(kept[FUSION])
         return kept, skipped
 
     def renamed(self, name: str) -> str:
@@ -138,6 +142,11 @@ def has_two_levels(tensors: Tensors) -> bool:
     return first > 0 and second > 0 and first != second
 
 
+def reversed_levels(weight: Tensor) -> Tensor:
+    """Return the weights (O, 4 * I, k, k) that read four levels in the opposite order."""
+    return torch.cat(weight.chunk(4, dim=1)[::-1], dim=1)
+
+
 def has(*names: str) -> Callable[[Tensors], bool]:
     """Return a test for names that are all there."""
     return lambda tensors: all(name in tensors for name in names)
@@ -152,6 +161,9 @@ EMBEDDINGS = tuple(
     for level in range(4)
 )
 """SegFormer's head in DAFormer's code, by the names of SegFormer's own code."""
+FUSION = "decode_head.linear_fuse.conv.weight"
+SHALLOWEST_FIRST = r"decode_head\.linear_c\.\d"
+"""What tells DAFormer's code, which joins the levels the other way round than SegFormer's."""
 IMAGENET_CLASSES = "classes of ImageNet"
 OTHER_COPY = "another copy of the network; name it with 'project'"
 
@@ -273,6 +285,11 @@ LAYOUTS: tuple[Layout, ...] = (
         has("ema_model.backbone.patch_embed1.proj.weight"),
         rules=((r"ema_model\.", ""), *EMBEDDINGS),
         dropped=((r"model\.|imnet_model\.", OTHER_COPY),),
+    ),
+    Layout(
+        "U-Net of segmentation_models_pytorch",
+        ("smp",),
+        has("encoder.layer1.0.conv1.weight", "decoder.blocks.0.conv1.0.weight"),
     ),
     Layout("residual trunk without a head", (), has(*TRUNK), backbone=True),
 )

@@ -36,11 +36,12 @@ CLASSIFIERS = (
     "classifier.conv2d_list.0.weight",
     "decode_head.linear_pred.weight",
     "decode_head.conv_seg.weight",
+    "segmentation_head.0.weight",
 )
 """Weights whose first dimension is the number of classes."""
 
 AUXILIARY = "layer5."
-HEADS = (AUXILIARY, "layer6.", "classifier.", "decode_head.")
+HEADS = (AUXILIARY, "layer6.", "classifier.", "decode_head.", "decoder.", "segmentation_head.")
 """Where heads stand in the names of this package."""
 
 DILATED = ("features.29.", "features.31.")
