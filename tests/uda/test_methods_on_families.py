@@ -1,6 +1,8 @@
 """Every method trains every family, with an auxiliary head and without, one image at a time."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from autoadapt.errors import ConfigError
 from autoadapt.networks.build import build
 from autoadapt.plugins import available, find
 from autoadapt.space.architecture import Architecture
-from autoadapt.training.fit import fit
+from autoadapt.training.fit import Fitted, Progress, fit
 
 SETTINGS = TrainingSettings(steps=3, learning_rate=0.01)
 
@@ -28,6 +30,43 @@ every_method = pytest.mark.parametrize(
         for name in available("uda")
     ],
 )
+
+
+class StopError(Exception):
+    """Stands for a crash."""
+
+
+def test_training_goes_on_as_if_it_had_never_stopped(
+    smoke_architecture: Architecture, toy_data: TrainingData, tmp_path: Path
+) -> None:
+    """Also where dropout and dropped paths draw from the global generator."""
+    settings = dataclasses.replace(SETTINGS, checkpoint_every=1)
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 2:
+            raise StopError
+
+    def train(folder: Path, on_progress: Callable[[Progress], None] | None = None) -> Fitted:
+        method = make("uda", PluginSettings(name="source_only"))
+        return fit(
+            method,
+            build(smoke_architecture, 4, seed=5),
+            toy_data,
+            settings,
+            seed=11,
+            device=torch.device("cpu"),
+            folder=folder,
+            on_progress=on_progress,
+        )
+
+    whole = train(tmp_path / "whole").network.state_dict()
+    with pytest.raises(StopError):
+        train(tmp_path / "parts", stop)
+    torch.rand(3)  # whatever happens in between
+    resumed = train(tmp_path / "parts")
+    assert resumed.steps == 3
+    for name, tensor in resumed.network.state_dict().items():
+        assert torch.equal(tensor, whole[name]), name
 
 
 @every_method

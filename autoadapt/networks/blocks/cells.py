@@ -49,10 +49,10 @@ class FactorizedReduce(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, H / 2, W / 2)."""
-        # While a trace is recorded, sizes are tensors.
-        height, width = map(int, features.shape[2:])
-        features = pad(self.relu(features), (0, width % 2, 0, height % 2))
-        halves = [self.conv_1(features), self.conv_2(features[:, :, 1:, 1:])]
+        features = self.relu(features)
+        # One row and one column on: the last ones are zeros, and are met in odd sizes only.
+        shifted = pad(features, (-1, 1, -1, 1))
+        halves = [self.conv_1(features), self.conv_2(shifted)]
         reduced: Tensor = self.bn(torch.cat(halves, dim=1))
         return reduced
 

@@ -146,7 +146,7 @@ class AutoDeeplab(SegmentationNetwork):
     smoke_values: ClassVar[Mapping[str, Any]] = {
         "stem.width": 4,
         "width": 2,
-        "path": [4, 8, 16, 8, 16, 32, 16, 8],
+        "path": [4, 8, 16, 8],
         "head.width": 8,
         "head.rates": [1, 2],
     }
