@@ -1,6 +1,7 @@
 """The shipped set-ups of the field on miniature trees: a dry run of each, two searches."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,14 @@ from typing import Any
 import pytest
 
 from autoadapt.cli import main
+from autoadapt.config.load import load
 from autoadapt.experiment.run_folder import RunFolder
+from autoadapt.networks.build import skeleton
+from autoadapt.networks.checkpoints.loading import foreign, load_source
+from autoadapt.networks.checkpoints.reading import Weights
+from autoadapt.space import load as load_space
+from autoadapt.space.named import named
+from autoadapt.uda.madan import Madan
 from tests.data.trees import Trees
 
 Run = Callable[..., str]
@@ -83,6 +91,30 @@ def test_missing_weights_are_no_plan(run: Run, capsys: pytest.CaptureFixture[str
     assert "nothing is downloaded unasked" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", SETUPS)
+def test_the_initial_weights_fit_whatever_a_setup_may_try(name: str) -> None:
+    """By names and shapes of the published file: 520 weights of its encoder, ``Scale.`` before."""
+    settings = load(name)
+    assert settings.search.weights is not None
+    assert settings.adapt is not None
+    assert settings.adapt.weights == settings.search.weights
+    single = skeleton(named("deeplabv2_resnet101_single"), 21).state_dict()
+    published = {
+        f"Scale.{key.replace('layer6', 'layer5')}": tensor
+        for key, tensor in single.items()
+        if not key.endswith("num_batches_tracked")
+    }
+    source = foreign(Weights(Path("init.pth"), published), "deeplab_init")
+    space = load_space(settings.search.space)
+    sampled = [space.sample(random.Random(seed)) for seed in range(4)]
+    fit = settings.search.weights.fit
+    for architecture in (space.reference, *map(named, settings.search.include)):
+        report = load_source(skeleton(architecture, 16), source, fit=fit)
+        assert report.matched == 520
+    for architecture in sampled:
+        assert load_source(skeleton(architecture, 16), source, fit=fit).sliced
+
+
 SMALL = {
     "threads": 1,
     "data.source.size": [64, 96],
@@ -91,30 +123,45 @@ SMALL = {
     "search.trials": 2,
     "search.include": [],
     "search.weights": None,
-    "search.training.steps": 2,
+    "search.training.steps": 6,
     "search.training.precision": "fp32",
     "search.training.channels_last": False,
     "search.limits": {"macs": [1.0e8, 3.0e8]},
     "objective.calibration": 2,
     "scoring.images": 3,
     "adapt.weights": None,
-    "adapt.training.steps": 2,
+    "adapt.training.steps": 6,
     "adapt.source_only": False,
     "adapt.hand_crafted": False,
     "evaluation.samples": 1,
 }
 
 
+ADVENT = {"name": "advent", "discriminator_width": 4}
+MADAN = {"name": "madan", **Madan.smoke_options}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gta5_to_cityscapes", "gta5_synthia_to_cityscapes"])
-def test_a_whole_search_on_miniature_trees(run: Run, tmp_path: Path, name: str) -> None:
-    changes: dict[str, Any] = SMALL | {"data.cache": str(tmp_path / "cache")}
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("gta5_to_cityscapes", ADVENT),
+        ("gta5_synthia_to_cityscapes", ADVENT),
+        ("gta5_synthia_to_cityscapes", MADAN),
+    ],
+    ids=["one source", "two as one", "two apart"],
+)
+def test_a_whole_search_on_miniature_trees(
+    run: Run, tmp_path: Path, name: str, method: dict[str, Any]
+) -> None:
+    own = {"data.cache": str(tmp_path / "cache"), "adapt.method": method, "search.method": method}
+    changes: dict[str, Any] = SMALL | own
     settings = [f"--set={key}={json.dumps(value)}" for key, value in changes.items()]
     out = run("search", name, *settings)
     assert "2 of 2 trials finished" in out
     folder = RunFolder(tmp_path / "run")
     assert [record.status for record in folder.records()] == ["finished", "finished"]
-    (evaluation,) = (tmp_path / "run").glob("adapted/winner-advent/seed-0/evaluation.json")
+    (evaluation,) = (tmp_path / "run").glob("adapted/winner-*/seed-0/evaluation.json")
     found = json.loads(evaluation.read_text())
     assert (found["images"], len(found["classes"])) == (4, 16 if name in SIXTEEN else 19)
     page = (tmp_path / "run/report/index.html").read_text()
