@@ -31,12 +31,18 @@ class Windows:
     sizes: Ints
     corners: Ints
 
+    @property
+    def padded(self) -> bool:
+        """Whether a resized image is smaller than its window."""
+        return bool((self.sizes < self.crop).any())
+
     def images(
         self, images: NDArray[np.uint8], resampling: Image.Resampling, colour: tuple[int, int, int]
     ) -> NDArray[np.uint8]:
         """Return what is seen of images (N, H, W, 3): (N, h, w, 3), padded with a colour."""
         result = np.empty((len(images), *self.crop, 3), np.uint8)
-        result[...] = colour
+        if self.padded:  # Colouring it all for nothing takes longer than everything else.
+            result[...] = colour
         return self._filled(result, images, resampling)
 
     def labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
