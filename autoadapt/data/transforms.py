@@ -228,10 +228,10 @@ class Transform:
             planes = shift_hue(planes, torch.from_numpy(turns).float())
         if settings.blur > 0:
             rng = generator(self.seed, purpose, "blur", step)
-            sigmas = np.where(
-                rng.random(count) < settings.blur, rng.uniform(*BLUR_SIGMAS, count), 0
-            )
-            planes = blur(planes, torch.from_numpy(sigmas))
+            chosen = torch.from_numpy(rng.random(count) < settings.blur)
+            sigmas = torch.from_numpy(rng.uniform(*BLUR_SIGMAS, size=count))
+            if chosen.any():
+                planes[chosen] = blur(planes[chosen], sigmas[chosen])
         return _normalised(planes, settings.normalisation)
 
     def _mirror(self, batch: Tensor, purpose: str, step: int) -> None:
