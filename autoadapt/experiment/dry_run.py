@@ -51,6 +51,9 @@ class Plan:
         scored: Images per domain that each trial is scored on.
         contenders: What is trained fully after the search, and the seeds of each.
         convention: How models are evaluated, in words; absent without evaluation data.
+        device: Where a trial trains: on a cluster, where it would on this machine.
+        cpus: Asked for by each trial on a cluster, as ``gpus``.
+        parallel: Trials at the same time.
         needs: This machine first, then known GPUs.
         assumptions: What the estimates rest on.
     """
@@ -77,6 +80,9 @@ class Plan:
     adapt_training: TrainingSettings | None
     convention: str | None
     executor: str
+    device: str
+    cpus: float
+    gpus: float
     parallel: int
     needs: tuple[Need, ...]
     assumptions: tuple[str, ...]
@@ -129,6 +135,9 @@ def plan_of(settings: ExperimentSettings, folder: Path, *, measure: bool = False
         adapt_training=adapt.training if adapt else None,
         convention=evaluated(settings),
         executor=settings.executor.kind,
+        device=str(device),
+        cpus=settings.executor.cpus,
+        gpus=settings.executor.gpus,
         parallel=parallel,
         needs=tuple(outlook.needs(this_machine(settings, device), measured)),
         assumptions=tuple(assumptions(settings, measured is not None)),

@@ -56,6 +56,7 @@ class Need:
         trial_bytes: Peak memory of a trial of the reference, and of the largest network.
         adapt_bytes: Peak memory of the full training of the largest network.
         memory: Of the device, in bytes; unknown for this machine's processor.
+        fits: Whether all of it fits; unknown as the memory is.
     """
 
     device: str
@@ -66,13 +67,7 @@ class Need:
     trial_bytes: tuple[float, float]
     adapt_bytes: float
     memory: float | None
-
-    @property
-    def fits(self) -> bool | None:
-        """Whether all of it fits; nothing where the memory is unknown."""
-        if self.memory is None:
-            return None
-        return max(*self.trial_bytes, self.adapt_bytes) <= self.memory
+    fits: bool | None
 
 
 @dataclass
@@ -189,15 +184,18 @@ class Outlook:
             self.count(one)["macs"] for one in (self.sampled[0], self.reference, self.dearest)
         )
         largest = max(self.networks, key=lambda one: self.count(one)["activations"])
+        trial = self.bytes_of(self.reference, search), self.bytes_of(largest, search)
+        full = self.bytes_of(largest, adapt.training) if adapt else 0.0
         return Need(
             device=name,
             macs_per_second=speeds[search.precision],
             trial_seconds=(seconds * low / middle, seconds, seconds * high / middle),
             search_seconds=estimates.search_seconds(seconds, self.trials, self.parallel),
             adapt_seconds=self.adapt_seconds(speeds[adapt.training.precision]) if adapt else 0.0,
-            trial_bytes=(self.bytes_of(self.reference, search), self.bytes_of(largest, search)),
-            adapt_bytes=self.bytes_of(largest, adapt.training) if adapt else 0.0,
+            trial_bytes=trial,
+            adapt_bytes=full,
             memory=memory,
+            fits=None if memory is None else max(*trial, full) <= memory,
         )
 
     @property

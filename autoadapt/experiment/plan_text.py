@@ -31,7 +31,7 @@ def lines(plan: Plan) -> Iterator[str]:
     yield f"data: {sets}; {plan.classes} classes"
     yield f"decoded images: {quantity(plan.cache_bytes)}B of disk"
     yield f"space: {plan.space}, {plan.architectures:,} architectures; {', '.join(limits) or 'all'}"
-    yield f"search: {plan.trials} trials{named}{done}, {plan.parallel} at a time ({plan.executor})"
+    yield f"search: {plan.trials} trials{named}{done}, {resources(plan)}"
     yield (
         f"each: {plan.method}, {training_words(plan.training)}, {plan.images_per_trial:,} images; "
         f"scored on {plan.scored:,} images of each domain"
@@ -52,6 +52,14 @@ def lines(plan: Plan) -> Iterator[str]:
     yield text_table(header, [need_row(need) for need in plan.needs])
     yield ""
     yield from (f"- {text}" for text in plan.assumptions)
+
+
+def resources(plan: Plan) -> str:
+    """Say where trials run, and how many side by side."""
+    if plan.executor == "ray":
+        share = f"{plan.cpus:g} CPUs and {plan.gpus:g} GPUs each"
+        return f"{plan.parallel} at a time (ray, {share})"
+    return f"{plan.parallel} at a time ({plan.executor}, {plan.device})"
 
 
 def training_words(training: TrainingSettings) -> str:

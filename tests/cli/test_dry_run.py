@@ -109,6 +109,8 @@ def test_times_follow_from_the_formula(
     trained = 3 * 2 * 40 * (6 * macs[64] + 3 * macs[32])
     adapted = trained + 6 * 2 * 3 * macs[32]
     assert here["adapt_seconds"] == pytest.approx(adapted / here["macs_per_second"])
+    assert here["fits"] is None
+    assert all(one["fits"] for one in others)
     assert [one["device"].split()[0] for one in others] == ["RTX", "V100", "A100", "H100", "H200"]
 
 
@@ -121,12 +123,29 @@ def test_nothing_is_decoded_or_written(
     for words in (
         "planned: nothing is trained or decoded",
         "7 source at 48x64",
-        "search: 4 trials (deeplabv2_resnet101 first), 1 at a time (local)",
+        "search: 4 trials (deeplabv2_resnet101 first), 1 at a time (local, cpu)",
         "10 steps of batch 6 in fp32, 120 images; scored on 5 images of each domain",
         "cheapest of",
         "H100 80 GB",
     ):
         assert words in out
+
+
+def test_shares_of_a_cluster(
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five cores hold two trials of two; four trials take two rounds."""
+    monkeypatch.setattr("os.cpu_count", lambda: 5)
+    change = ("--set", "executor={kind: ray, cpus: 2}")
+    plan = planned(capsys, config, "--run", tmp_path / "run", *change)
+    assert (plan["executor"], plan["cpus"], plan["parallel"]) == ("ray", 2, 2)
+    need = plan["needs"][0]
+    assert need["search_seconds"] == pytest.approx(2 * need["trial_seconds"][1])
+    _, out, _ = dry_run(capsys, config, "--run", tmp_path / "run", *change)
+    assert "2 at a time (ray, 2 CPUs and 0 GPUs each)" in out
 
 
 def test_measured_throughput_replaces_the_assumed_one(
