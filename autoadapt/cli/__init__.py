@@ -233,6 +233,24 @@ def runs(
     print(json.dumps(found, indent=2) if as_json else runs_text(root, found))
 
 
+@app.command()
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(help="A method: its options and their defaults.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List adaptation methods: what they need, what they cost, where they come from."""
+    from autoadapt.experiment.methods import described, list_methods, method_text, methods_text
+
+    if name is not None:
+        one = described(name)
+        print(json.dumps(one, indent=2) if as_json else method_text(one))
+        return
+    found = list_methods()
+    print(json.dumps(found, indent=2) if as_json else methods_text(found))
+
+
 @space_app.command("show")
 def space_show(space: Space) -> None:
     """Print choices, conditions, rules, limits and the reference."""

@@ -1,0 +1,68 @@
+"""What each method costs over source-only training: ``python benchmarks/method_cost.py``.
+
+The reference of deeplab_tiny is trained from scratch for 40 steps at 96 x 128, with batches of 4
+out of 32 noise images per domain, by each method with ``preset: quick`` and no warm-up beyond what
+the preset says. Measured is processor time on one thread, the smallest of three trainings, each
+next to one of source-only, so that a busy machine slows both alike. Prints the table of
+``autoadapt/uda/_cost_factors.py``.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from training_step import CLASSES, noise
+
+from autoadapt.config.load import make
+from autoadapt.config.settings import PluginSettings, TrainingSettings
+from autoadapt.data.training import TrainingData
+from autoadapt.data.views import subset
+from autoadapt.networks.build import build
+from autoadapt.plugins import available, find
+from autoadapt.space import load
+from autoadapt.training.fit import fit
+
+STEPS, REPEATS = 40, 3
+
+
+def seconds(name: str, data: TrainingData) -> float:
+    """Return the processor time of one training."""
+    method = make("uda", PluginSettings(name=name, options={"preset": "quick"}))
+    network = build(load("deeplab_tiny").reference, CLASSES)
+    start = time.process_time()
+    fit(method, network, data, TrainingSettings(steps=STEPS), seed=0, device=torch.device("cpu"))
+    return time.process_time() - start
+
+
+def data_for(name: str, data: TrainingData) -> TrainingData:
+    """Return the data, with a second source for methods that keep several apart."""
+    if find("uda", name).needs.sources == 1:
+        return data
+    half = len(data.source) // 2
+    return replace(data, further={"second": subset(data.source, range(half))})
+
+
+def factor(name: str, data: TrainingData) -> float:
+    """Return the median ratio of a method to source-only training beside it."""
+    ratios = []
+    for _ in range(REPEATS):
+        baseline = seconds("source_only", data)
+        ratios.append(seconds(name, data_for(name, data)) / baseline)
+    return statistics.median(ratios)
+
+
+def main(names: list[str]) -> None:
+    """Measure the named methods, or all."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        data = noise(Path(folder))
+        for name in names or available("uda"):
+            print(f'    "{name}": {factor(name, data):.2f},', flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
