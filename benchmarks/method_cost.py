@@ -1,26 +1,24 @@
 """What each method costs over source-only training: ``python benchmarks/method_cost.py``.
 
 The reference of deeplab_tiny is trained from scratch for 40 steps at 96 x 128, with batches of 4
-out of 32 noise images per domain, by each method with ``preset: quick`` and no warm-up beyond what
-the preset says. Measured is processor time on one thread, the smallest of three trainings, each
-next to one of source-only, so that a busy machine slows both alike. Prints the table of
-``autoadapt/uda/_cost_factors.py``.
+out of 32 rendered images per domain, by each method with ``preset: quick``. Measured is processor
+time on one thread, the median ratio of three trainings, each next to one of source-only, so that
+a busy machine slows both alike. Prints the table of ``autoadapt/uda/_cost_factors.py``.
 """
 
 import statistics
 import sys
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import torch
-from training_step import CLASSES, noise
 
+from autoadapt.config.load import load as load_config
 from autoadapt.config.load import make
 from autoadapt.config.settings import PluginSettings, TrainingSettings
 from autoadapt.data.training import TrainingData
 from autoadapt.data.views import subset
+from autoadapt.experiment.trial import domains_of
 from autoadapt.networks.build import build
 from autoadapt.plugins import available, find
 from autoadapt.space import load
@@ -29,10 +27,19 @@ from autoadapt.training.fit import fit
 STEPS, REPEATS = 40, 3
 
 
+def rendered() -> TrainingData:
+    """Return both domains of the quickstart, few images of each."""
+    counts = ["data.source.count=32", "data.target.count=32"]
+    settings = load_config("quickstart", counts).data
+    domains = domains_of(settings)
+    classes = len(domains.classes)
+    return TrainingData(domains.source, domains.target, classes, settings, batch_size=4, seed=0)
+
+
 def seconds(name: str, data: TrainingData) -> float:
     """Return the processor time of one training."""
     method = make("uda", PluginSettings(name=name, options={"preset": "quick"}))
-    network = build(load("deeplab_tiny").reference, CLASSES)
+    network = build(load("deeplab_tiny").reference, data.num_classes)
     start = time.process_time()
     fit(method, network, data, TrainingSettings(steps=STEPS), seed=0, device=torch.device("cpu"))
     return time.process_time() - start
@@ -58,10 +65,9 @@ def factor(name: str, data: TrainingData) -> float:
 def main(names: list[str]) -> None:
     """Measure the named methods, or all."""
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        data = noise(Path(folder))
-        for name in names or available("uda"):
-            print(f'    "{name}": {factor(name, data):.2f},', flush=True)
+    data = rendered()
+    for name in names or available("uda"):
+        print(f'    "{name}": {factor(name, data):.2f},', flush=True)
 
 
 if __name__ == "__main__":

@@ -129,6 +129,9 @@ def evaluate(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder for pictures of the confusion matrices.")
     ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Evaluate all models as one: mean of the logits.")
+    ] = False,
     changes: Changes = None,
     as_json: Json = False,
 ) -> None:
@@ -141,7 +144,7 @@ def evaluate(
     form = "json" if as_json else form
     with counting() as counted:
         table = evaluate_checkpoints(
-            checkpoints, data, changed, counted, form=form, pictures=pictures
+            checkpoints, data, changed, counted, form=form, pictures=pictures, ensemble=ensemble
         )
     if out is None:
         print(table)
@@ -182,11 +185,20 @@ def predict(
     ],
     images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
     out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")],
+    others: Annotated[
+        list[Path] | None, typer.Option("--with", help="Average logits with this model too.")
+    ] = None,
+    adabn: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Measure batch-norm statistics on the images first; share of old ones."
+        ),
+    ] = None,
 ) -> None:
     """Write a label map and a coloured overlay per image."""
     from autoadapt.experiment.commands import predict_checkpoint
 
-    written = predict_checkpoint(checkpoint, images, out)
+    written = predict_checkpoint(checkpoint, images, out, others=others or [], alpha=adabn)
     print(f"{len(written)} label maps and overlays in {out}")
 
 

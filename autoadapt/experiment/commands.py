@@ -15,7 +15,7 @@ from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.cost import count
 from autoadapt.data.counting import Counting
-from autoadapt.errors import AutoAdaptError, ConfigError, ExportError
+from autoadapt.errors import AutoAdaptError, CheckpointError, ConfigError, ExportError
 from autoadapt.experiment.comparison import (
     FORMATS,
     comparison_as,
@@ -26,7 +26,12 @@ from autoadapt.experiment.comparison import (
 from autoadapt.experiment.export import export_model
 from autoadapt.experiment.exported import Format
 from autoadapt.experiment.jobs import owned_experiment
-from autoadapt.experiment.predict import load_any, predict_pictures
+from autoadapt.experiment.predict import (
+    Predicts,
+    adapt_statistics,
+    load_any,
+    predict_pictures,
+)
 from autoadapt.experiment.reporting import (
     search_report,
     write_correlation_report,
@@ -42,7 +47,7 @@ from autoadapt.networks.build import describe
 from autoadapt.seeding import python_random
 from autoadapt.space import WithinLimits, load, sample_feasible
 from autoadapt.space.named import labelled
-from autoadapt.training.model import load_model
+from autoadapt.training.model import Model, ensembled, load_model
 
 
 def settings_of(source: str, changes: Sequence[str] = ()) -> ExperimentSettings:
@@ -61,6 +66,7 @@ def evaluate_checkpoints(
     *,
     form: str = "text",
     pictures: Path | None = None,
+    ensemble: bool = False,
 ) -> str:
     """Compare models with the labelled target images of a config, side by side.
 
@@ -71,6 +77,7 @@ def evaluate_checkpoints(
         counting: Is told how far each model is.
         form: One of ``comparison.FORMATS``.
         pictures: Folder for the confusion matrices as PNG and SVG; absent: none.
+        ensemble: Evaluate all models as one, which averages their logits.
 
     Returns:
         The table, or JSON.
@@ -81,7 +88,8 @@ def evaluate_checkpoints(
     """
     if form not in FORMATS:
         raise ConfigError(f"no format {form!r}; expected one of {', '.join(FORMATS)}")
-    found = evaluate_models(find_models(checkpoints), settings_of(data, changes), counting)
+    settings = settings_of(data, changes)
+    found = evaluate_models(find_models(checkpoints), settings, counting, ensemble=ensemble)
     if pictures is not None:
         for result in results_of(found):
             draw_confusion(result).save(pictures)
@@ -142,9 +150,45 @@ def evaluation_changes(
     return [*named, *changes, *given]
 
 
-def predict_checkpoint(checkpoint: Path, images: Sequence[Path], out: Path) -> list[Path]:
-    """Predict images with a model or an exported program; return the label maps written."""
-    return predict_pictures(load_any(checkpoint, device_named("auto")), images, out)
+def predict_checkpoint(
+    checkpoint: Path,
+    images: Sequence[Path],
+    out: Path,
+    *,
+    others: Sequence[Path] = (),
+    alpha: float | None = None,
+) -> list[Path]:
+    """Predict images with a model or an exported program; return the label maps written.
+
+    Args:
+        checkpoint: A model or an exported program.
+        images: Files or folders.
+        out: Folder of the label maps and overlays.
+        others: Further models, with whose logits those of the first are averaged.
+        alpha: Measure batch-norm statistics on these images first, with so many images of the
+            training per image mixed in (AdaBN); absent: leave them.
+    """
+    device = device_named("auto")
+    model = load_any(checkpoint, device)
+    if others:
+        members = [model, *(load_any(path, device) for path in others)]
+        model = ensembled([only_models(one, "average logits with --with") for one in members])
+    if alpha is not None:
+        adapt_statistics(only_models(model, "measure statistics with --adabn"), images, alpha)
+    return predict_pictures(model, images, out)
+
+
+def only_models(model: Predicts, what: str) -> Model:
+    """Return a model, or refuse an exported program, whose insides are out of reach.
+
+    Raises:
+        CheckpointError: It is an exported program.
+    """
+    if isinstance(model, Model):
+        return model
+    raise CheckpointError(
+        f"an exported program cannot {what}; give the model.safetensors it was exported from"
+    )
 
 
 def export_formats(choice: str) -> tuple[Format, ...]:

@@ -25,7 +25,7 @@ from autoadapt.experiment.evaluate import Labelled, evaluate, open_labelled
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import pick_device
 from autoadapt.metrics.evaluation import Evaluation
-from autoadapt.training.model import MODEL, find_model, load_model, locate
+from autoadapt.training.model import MODEL, ensembled, find_model, load_model, locate
 
 FORMATS = ("text", "csv", "latex", "markdown", "json")
 MEASURES = {"iou": "IoU", "dice": "Dice"}
@@ -120,10 +120,22 @@ def _home(model: ModelFile) -> str:
     return (model.run.path if model.run else model.place.parent).name
 
 
+def note_opened(model: ModelFile, settings: ExperimentSettings) -> None:
+    """Let the run folder of a model note that labels are opened."""
+    if model.run is not None:
+        name = settings.evaluation.convention.name
+        what = str(model.path.relative_to(model.run.path.absolute()))
+        model.run.note_labels_opened(what, f"evaluation on demand, convention {name}")
+
+
 def evaluate_models(
-    models: Sequence[ModelFile], settings: ExperimentSettings, counting: Counting
+    models: Sequence[ModelFile],
+    settings: ExperimentSettings,
+    counting: Counting,
+    *,
+    ensemble: bool = False,
 ) -> list[tuple[ModelFile, Evaluation]]:
-    """Compare each model with the labelled target images of an experiment.
+    """Compare each model, or the mean of their logits, with the labelled target images.
 
     Every run folder that a model lies in notes that labels were opened.
 
@@ -136,14 +148,14 @@ def evaluate_models(
         data = settings.data.for_model(size, normalisation, resampling)
         return open_labelled(data, settings.evaluation.convention)
 
+    groups = [list(models)] if ensemble else [[model] for model in models]
     found = []
-    for number, model in enumerate(models, start=1):
-        count = counting(f"evaluating {model.contender}, model {number} of {len(models)}")
-        loaded = load_model(model.path, pick_device(settings))
-        if model.run is not None:
-            name = settings.evaluation.convention.name
-            what = str(model.path.relative_to(model.run.path.absolute()))
-            model.run.note_labels_opened(what, f"evaluation on demand, convention {name}")
+    for number, members in enumerate(groups, start=1):
+        model = replace(members[0], contender=" + ".join(one.contender for one in members))
+        count = counting(f"evaluating {model.contender}, model {number} of {len(groups)}")
+        loaded = ensembled([load_model(one.path, pick_device(settings)) for one in members])
+        for one in members:
+            note_opened(one, settings)
         card = loaded.card
         images = labelled(card.size, card.normalisation, card.resampling)
         found.append((model, evaluate(loaded, images, settings.evaluation, count)))

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from autoadapt.config.settings import Resampling
+from autoadapt.data.batching import chunks
 from autoadapt.data.classes import ClassTable, blend, palette_for
 from autoadapt.data.decode import RESAMPLING
+from autoadapt.data.transforms import normalise
 from autoadapt.errors import DataError
 from autoadapt.experiment.exported import is_exported, load_exported
 from autoadapt.files import replacing
-from autoadapt.training.model import load_model
+from autoadapt.networks.batch_norm import layers, mix_statistics, reestimate, statistics_of
+from autoadapt.training.model import Model, load_model
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm"}
 
@@ -129,12 +132,48 @@ def predict_pictures(
     return written
 
 
+def adapt_statistics(
+    model: Model, sources: Sequence[Path], alpha: float, batch_size: int = 8
+) -> None:
+    """Replace the batch-norm statistics of a model by those of images without labels (AdaBN).
+
+    The statistics that the model came with stand for its training images.
+
+    Args:
+        model: Changed in place; one without batch normalisation stays as it is.
+        sources: Files or folders.
+        alpha: Training images per image that the statistics are mixed for, in closed form.
+        batch_size: Images that are measured at a time.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
+    pictures = [path for path, _ in find_pictures(sources)]
+    if not layers(model.predictor):
+        return
+    before = statistics_of(model.predictor)
+    batches = (
+        normalise(
+            np.stack([resized(model, read_picture(pictures[place])) for place in places]),
+            model.card.normalisation,
+        ).to(model.device)
+        for places in chunks(len(pictures), batch_size)
+    )
+    reestimate(model.predictor, batches)
+    mix_statistics(model.predictor, before, alpha)
+
+
 def label_map(model: Predicts, image: Image.Image) -> NDArray[np.uint8]:
     """Return the class indices of one image at its own size, (H, W)."""
-    height, width = model.card.size
-    resized = np.asarray(image.resize((width, height), RESAMPLING[model.card.resampling]))
-    labels: NDArray[np.uint8] = model.predict(resized[None], (image.height, image.width))[0]
+    size = (image.height, image.width)
+    labels: NDArray[np.uint8] = model.predict(resized(model, image)[None], size)[0]
     return labels
+
+
+def resized(model: Predicts, image: Image.Image) -> NDArray[np.uint8]:
+    """Return an image at the working size of a model, (H, W, 3)."""
+    height, width = model.card.size
+    return np.asarray(image.resize((width, height), RESAMPLING[model.card.resampling]))
 
 
 def save_png(path: Path, pixels: NDArray[np.uint8], table: ClassTable | None = None) -> None:

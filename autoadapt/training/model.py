@@ -7,8 +7,8 @@ checksum of the tensors. Reading either runs no code. ``model.pt`` of earlier ve
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ from autoadapt.networks.inference import PLAIN, Views, class_maps
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.checkpoints import read_checkpoint
 from autoadapt.training.fit import Fitted
+from autoadapt.uda._ensemble import LogitEnsemble
 from autoadapt.uda.base import Context, Method
 
 FORMAT = 2
@@ -302,3 +303,24 @@ def card_of(
     """Return the card of a model trained on ``data``."""
     size = data.size_of("target")
     return Card(architecture, classes, size, data.normalisation, method, data.resampling)
+
+
+def ensembled(models: Sequence[Model]) -> Model:
+    """Return models as one that predicts with the mean of their logits.
+
+    Raises:
+        CheckpointError: They were made for other classes, sizes or input conventions.
+    """
+    first = models[0]
+    for other in models[1:]:
+        for key in ("classes", "size", "normalisation", "resampling"):
+            mine, theirs = getattr(first.card, key), getattr(other.card, key)
+            if mine != theirs:
+                raise CheckpointError(
+                    f"models of an ensemble must agree in {key}: {mine} and {theirs}; average "
+                    "models that were trained with the same data settings"
+                )
+    if len(models) == 1:
+        return first
+    predictor = LogitEnsemble([model.predictor for model in models]).eval()
+    return replace(first, predictor=predictor)

@@ -41,3 +41,21 @@ class Ensemble(nn.Module):
         mean = mean_probabilities([output.logits for output in outputs], size)
         tiny = torch.finfo(mean.dtype).tiny
         return Output(mean.clamp(min=tiny).log(), outputs[0].features, None)
+
+
+class LogitEnsemble(nn.Module):
+    """Predicts with the mean of the logits of its members, enlarged to the size of the image.
+
+    "AdvEnt + MinEnt" (Vu et al., CVPR 2019) is such a mean of two networks trained apart.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Output:
+        """Return the output of images (N, 3, H, W), features of the first member."""
+        outputs: list[Output] = [member(images) for member in self.members]
+        size = (images.shape[2], images.shape[3])
+        logits = [upsample(output.logits.float(), size) for output in outputs]
+        return Output(torch.stack(logits).mean(dim=0), outputs[0].features, None)
