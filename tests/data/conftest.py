@@ -1,9 +1,12 @@
-"""Small folder data sets, made by the tests themselves."""
+"""Small folder data sets, made by the tests themselves, and a watcher of opened files."""
 
 import json
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,3 +58,30 @@ def folder_settings(tmp_path: Path, make_folder: Callable[..., Path]) -> DataSet
         size=(16, 20),
         cache=str(tmp_path / "cache"),
     )
+
+
+EVENTS = {"open", "os.listdir", "os.scandir", "os.rename", "os.link", "os.symlink"}
+watchers: list[list[str]] = []
+
+
+def notice(event: str, arguments: tuple[Any, ...]) -> None:
+    """Write down every path that this process opens or lists while somebody watches."""
+    if watchers and event in EVENTS:
+        paths = [os.fsdecode(a) for a in arguments if isinstance(a, str | bytes | os.PathLike)]
+        for watcher in watchers:
+            watcher.extend(paths)
+
+
+@pytest.fixture(scope="session")
+def installed() -> None:
+    """Install the hook of the interpreter; it can never be removed, only fall silent."""
+    sys.addaudithook(notice)
+
+
+@pytest.fixture
+def seen(installed: None) -> Iterator[list[str]]:
+    """Every path opened or listed so far in this test."""
+    watcher: list[str] = []
+    watchers.append(watcher)
+    yield watcher
+    watchers.remove(watcher)

@@ -1,11 +1,7 @@
 """No label of the target is opened, listed or stored: watched at the level of the system."""
 
-import os
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,32 +9,6 @@ from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data.batching import Augment
 from autoadapt.data.open import open_evaluation, open_source, open_target
 from autoadapt.data.statistics import check
-
-EVENTS = {"open", "os.listdir", "os.scandir", "os.rename", "os.link", "os.symlink"}
-watchers: list[list[str]] = []
-
-
-def notice(event: str, arguments: tuple[Any, ...]) -> None:
-    """Write down every path that this process opens or lists while somebody watches."""
-    if watchers and event in EVENTS:
-        paths = [os.fsdecode(a) for a in arguments if isinstance(a, str | bytes | os.PathLike)]
-        for watcher in watchers:
-            watcher.extend(paths)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def installed() -> None:
-    """Install the hook of the interpreter; it can never be removed, only fall silent."""
-    sys.addaudithook(notice)
-
-
-@pytest.fixture
-def seen() -> Iterator[list[str]]:
-    """Every path opened or listed so far in this test."""
-    watcher: list[str] = []
-    watchers.append(watcher)
-    yield watcher
-    watchers.remove(watcher)
 
 
 def read_target(settings: DataSettings) -> None:

@@ -8,6 +8,7 @@ The layout::
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from autoadapt.data.formats._files import (
@@ -78,7 +79,8 @@ class Cityscapes(Files):
 
     def list_images(self) -> Listing:
         """List ``leftImg8bit/<split>``, city by city; names are ``<split>/<city>/<name>``."""
-        return list_cities(self, "leftImg8bit", self.split, "_leftImg8bit")
+        folder = needed_folder(self.folder, f"leftImg8bit/{self.split}", LAYOUT)
+        return list_cities(self.folder, folder, self.split, "_leftImg8bit")
 
     def find_labels(self, images: Listing) -> tuple[str, ...]:
         """Find the file in ``gtFine`` of each image."""
@@ -89,19 +91,23 @@ class Cityscapes(Files):
         return fine_classes(self.labels)
 
 
-def list_cities(files: Files, folder: str, split: Split, suffix: str) -> Listing:
-    """List a folder of images that is ordered by split and city.
+def list_cities(root: Path, folder: Path, split: Split, suffix: str) -> Listing:
+    """List the images of a split, in a folder that holds one folder per city.
+
+    Args:
+        root: Folder of the data set, which no link may leave.
+        folder: Of the split.
+        split: Its name, the first part of the names of its images.
+        suffix: What follows the name of an image, before the ending.
 
     Raises:
-        DataError: Folders are missing or hold no such image.
+        DataError: There is no such image.
     """
-    root = files.folder
-    where = needed_folder(root, f"{folder}/{split}", LAYOUT)
-    found = tree(where, root=root, suffix=suffix)
+    found = tree(folder, root=root, suffix=suffix)
     ids = [f"{split}/{name}" for name in found]
     expected = {f"{split}/{city}": count for city, count in CITIES[split].items()}
     origins = tuple(map(str, found.values()))
-    return Listing(str(where), tuple(ids), origins, expected_counts(ids, expected))
+    return Listing(str(folder), tuple(ids), origins, expected_counts(ids, expected))
 
 
 def find_fine(files: Files, images: Listing, ids: Ids) -> tuple[str, ...]:

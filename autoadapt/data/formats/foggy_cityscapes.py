@@ -13,13 +13,19 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from autoadapt.data.formats._files import Files
+from autoadapt.data.formats._files import Files, needed_folder
 from autoadapt.data.formats.base import Listing
 from autoadapt.data.formats.cityscapes import Ids, Split, find_fine, fine_classes, list_cities
 from autoadapt.data.mapping import OwnClasses
 
 DENSITIES = (0.005, 0.01, 0.02)
 """Attenuation of the fog per metre; visibility is about 600, 300 and 150 metres."""
+
+LAYOUT = (
+    "Foggy Cityscapes lies on disk as "
+    "leftImg8bit_foggyDBF/<split>/<city>/<name>_leftImg8bit_foggy_beta_0.02.png, with the gtFine "
+    "of Cityscapes beside it"
+)
 
 FOLDERS = ("leftImg8bit_foggyDBF", "leftImg8bit_foggy")
 
@@ -46,9 +52,11 @@ class FoggyCityscapes(Files):
 
     def list_images(self) -> Listing:
         """List the foggy images; they are called as their clear ones."""
-        there = [name for name in FOLDERS if (self.folder / name).is_dir()]
-        suffix = f"_leftImg8bit_foggy_beta_{self.beta:g}"
-        return list_cities(self, (*there, FOLDERS[0])[0], self.split, suffix)
+        root = self.folder
+        there = [name for name in FOLDERS if (root / name).is_dir()]
+        name = there[0] if there else FOLDERS[0]
+        folder = needed_folder(root, f"{name}/{self.split}", LAYOUT)
+        return list_cities(root, folder, self.split, f"_leftImg8bit_foggy_beta_{self.beta:g}")
 
     def find_labels(self, images: Listing) -> tuple[str, ...]:
         """Find the label of each clear image."""

@@ -91,7 +91,15 @@ class Synthia(Files):
         return red.astype(np.uint8)
 
     def _check_flavour(self, path: Path) -> None:
-        kind = png_kind(path)
+        """Refuse labels of the other kind once, instead of each of them as a broken file.
+
+        Raises:
+            DataError: The label is of the other kind.
+        """
+        try:
+            kind = png_kind(path)
+        except BrokenFileError:
+            kind = None
         if kind is None:
             return  # It is reported as a broken file.
         original = self.labels == "original"
@@ -114,7 +122,10 @@ def _advice(path: Path, kind: tuple[int, int]) -> str:
             "pictures for viewing, or labels that a program without 16-bit colours saved and "
             "ruined; use the folder GT/LABELS of the original archive"
         )
-    ids = set(np.unique(decode.read_ids(path)).tolist())
+    try:
+        ids = set(np.unique(decode.read_ids(path)).tolist())
+    except BrokenFileError as error:
+        return f"these were converted to 8 bits, and this one is damaged ({error}); replace it"
     fits = [
         f"labels: {flavour} ({text})"
         for flavour, text in CONVERTED.items()

@@ -1,10 +1,7 @@
 """What every format must do; a new one is tested the moment it has a miniature."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,34 +12,13 @@ from autoadapt.data.formats.base import Format
 from autoadapt.data.open import open_source, open_target
 from autoadapt.data.originals import find_images
 from autoadapt.data.statistics import check
+from autoadapt.errors import ConfigError
 from autoadapt.plugins import available
 
 Make = Callable[[str], DatasetSettings]
 FORMATS = available("data.formats")
 LABEL_WORDS = ("label", "annot", "gtfine", "gt/")
 SIZE = (24, 40)
-
-watchers: list[list[str]] = []
-
-
-def notice(event: str, arguments: tuple[Any, ...]) -> None:
-    """Write down every path that this process opens or lists while somebody watches."""
-    if watchers and event in {"open", "os.listdir", "os.scandir"}:
-        watchers[-1].extend(os.fsdecode(a) for a in arguments if isinstance(a, str | os.PathLike))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def installed() -> None:
-    """Install the hook of the interpreter; it can never be removed, only fall silent."""
-    sys.addaudithook(notice)
-
-
-@pytest.fixture
-def seen() -> Iterator[list[str]]:
-    """Every path opened or listed so far in this test."""
-    watchers.append([])
-    yield watchers[-1]
-    watchers.pop()
 
 
 def data_of(dataset: DatasetSettings, tmp_path: Path) -> DataSettings:
@@ -155,3 +131,28 @@ def test_a_root_with_spaces_is_fine(kind: str, miniature: Make, tmp_path: Path) 
     Path(dataset.options["root"]).rename(spaced)
     moved = dataset.with_options(root=str(spaced))
     assert len(open_source(data_of(moved, tmp_path))) == len(find_images(moved))
+
+
+OWN_FORMAT = """
+from dataclasses import dataclass
+
+from autoadapt.data.formats.folder import Folder
+
+
+@dataclass(frozen=True)
+class Ours(Folder):
+    night: bool = False
+"""
+
+
+def test_a_format_may_be_somebodys_own_module(
+    miniature: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab_formats").mkdir()
+    (tmp_path / "lab_formats" / "ours.py").write_text(OWN_FORMAT)
+    monkeypatch.syspath_prepend(tmp_path)
+    options = miniature("folder").options
+    dataset = DatasetSettings(kind="lab_formats.ours", options={**options, "night": True})
+    assert len(open_source(data_of(dataset, tmp_path))) == 2
+    with pytest.raises(ConfigError, match=r"unknown key; did you mean 'night'\?"):
+        make_format(dataset.with_options(nigth=True))

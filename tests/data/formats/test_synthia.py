@@ -155,6 +155,28 @@ def test_a_web_page_instead_of_the_first_label_is_reported(root: Path) -> None:
         open_source(settings_of(root))
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xd8\xff\xe0" + bytes(40), r"0000000 \(label: a JPEG; a label must be a PNG"),
+        (b"", r"0000000 \(label: the file is empty"),
+    ],
+)
+def test_a_damaged_first_label_is_reported_as_any_other(
+    root: Path, content: bytes, words: str
+) -> None:
+    label(root).write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        open_source(settings_of(root))
+
+
+def test_a_damaged_converted_label_is_told(root: Path) -> None:
+    save_grey(label(root), np.random.default_rng(0).integers(0, 19, (90, 120)).astype(np.uint8))
+    label(root).write_bytes(label(root).read_bytes()[:3000])
+    with pytest.raises(DataError, match="converted to 8 bits, and this one is damaged"):
+        find(root)
+
+
 def test_other_folders_are_explained(root: Path) -> None:
     (root / "RGB").rename(root / "rgb")
     with pytest.raises(DataError, match=r"'rgb', which differs in upper and lower case: rename it"):
