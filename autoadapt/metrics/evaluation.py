@@ -5,9 +5,8 @@ sets, accuracies and Dice are derived, so that another convention's means can be
 result without evaluating again.
 
 Rare classes follow from the labels of the evaluation set alone: those with less than 1 % of its
-labelled pixels (``Convention.rare``). On Cityscapes these are wall, fence, traffic light, traffic
-sign, rider, truck, bus, train, motorcycle and bicycle. TPLD and others report such a mean without
-one agreed list; a list of names can be given instead.
+labelled pixels (``Convention.rare``), such as rider, train and motorcycle on Cityscapes. TPLD
+reports a mean over rare classes too, over a list of its own; a list can be given instead.
 """
 
 from collections.abc import Mapping
