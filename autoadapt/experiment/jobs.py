@@ -12,7 +12,7 @@ from autoadapt.experiment.reporting import write_search_report
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.watching import Watcher
-from autoadapt.experiment.weights import planned
+from autoadapt.experiment.weights import find_starts, planned
 from autoadapt.files import owning
 from autoadapt.space import load
 
@@ -36,6 +36,7 @@ def run_search(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Pa
     Raises:
         AutoAdaptError: Something the user can mend; what was finished before is kept.
     """
+    find_starts(settings)
     with owned_experiment(path, settings, watcher) as experiment:
         for plan in planned(settings):
             experiment.check_weights(*plan)

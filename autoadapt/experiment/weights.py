@@ -164,6 +164,19 @@ def planned(
         yield "adapt", adapt.weights, [reference, *map(named, adapt.networks)]
 
 
+def find_starts(settings: ExperimentSettings) -> None:
+    """Find and read all weights that an experiment starts from; downloads those it may.
+
+    Before images are decoded, which can take hours: a file may be missing.
+
+    Raises:
+        CheckpointError: Weights are not there, or of an unknown kind.
+    """
+    for _, weights, _ in planned(settings):
+        if weights is not None:
+            start_of(weights, settings.data)
+
+
 def check_start(
     weights: WeightsSettings,
     networks: Sequence[Architecture],

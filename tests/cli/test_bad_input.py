@@ -191,3 +191,19 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         main([command, "--help"])
     assert caught.value.code == 0
     assert "Usage" in capsys.readouterr().out
+
+
+def test_missing_weights_are_named_before_images_are_decoded(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    for change, words in (
+        ("search.weights.name=resnet18_torchvision", "nothing is downloaded unasked"),
+        (f"adapt.weights.file={tmp_path}/absent.pth", "no checkpoint at"),
+        ("search.weights={name: advent_resnet101, download: true}", "no checksum was published"),
+    ):
+        changes = ["--set", change, "--set", "adapt.training.steps=2"]
+        said = complaint(capsys, "search", config, "--run", folder, *changes)
+        assert words in said
+        assert "decoding" not in said
+        assert not folder.exists()

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from autoadapt import plugins
 from autoadapt.config.settings import PluginSettings
 from autoadapt.data.transforms import normalise
 from autoadapt.errors import CheckpointError, ExportError
@@ -25,7 +26,7 @@ from autoadapt.experiment.export import Program, compare, export_model, noise, s
 from autoadapt.experiment.exported import load_exported
 from autoadapt.experiment.predict import load_any, predict_pictures
 from autoadapt.files import sha256_of
-from autoadapt.networks.build import build
+from autoadapt.networks.build import build, find_family
 from autoadapt.networks.contract import Output, SegmentationNetwork
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.fit import Fitted
@@ -272,6 +273,21 @@ def test_a_pyramid_has_one_size_in_onnx(
     assert card["not_free_because"][0].startswith("free batch and height and width: ")
     expected = label_maps(model, pictures, tmp_path / "model")
     assert label_maps(load_any(done.path, CPU), pictures, tmp_path / "program") == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", plugins.available("networks.families"))
+def test_every_family_is_exported(family: str, tmp_path: Path) -> None:
+    """Where a network's code fixes a size, at least the number of images is free."""
+    if family == "timm_encoder":
+        pytest.importorskip("timm")
+    values = find_family(family).smoke_values
+    network = build(Architecture.of(family, values), len(CLASSES), seed=3).eval()
+    method = PluginSettings(name="source_only")
+    card = Card(Architecture.of(family, values), CLASSES, (64, 96), "imagenet", method)
+    (done,) = export_model(Model(card, network, network, CPU), tmp_path, formats=("torch",))
+    assert "batch" in done.dynamic
+    assert all(one.difference == 0 for one in done.parity)
 
 
 def test_a_model_file_is_not_taken_for_a_program(model: Model, tmp_path: Path) -> None:
