@@ -77,8 +77,8 @@ def noise(num_classes: int, training: TrainingSettings, device: torch.device) ->
 
 def step_of(method: Method, context: Context, batch: StepBatch) -> tuple[Callable[[], object], int]:
     """Return one optimiser step, and how many domains go through the network in it."""
-    alone = type(method).begin_round is Method.begin_round and method.needs.sources == 1
-    if not alone:
+    prepares = type(method).begin_round is not Method.begin_round
+    if prepares or method.keeps_sources_apart():
         return lambda: supervised(context, batch.source), 1
     method.setup(context)
     phase = method.phases(context.settings.steps)[-1]

@@ -330,15 +330,15 @@ def training_data(
     method: Method, domains: Domains, data: DataSettings, *, batch_size: int, seed: int
 ) -> TrainingData:
     """Return both domains as a method sees them: several sources as one set, or apart."""
-    together = method.needs.sources == 1
+    apart = method.keeps_sources_apart()
     return TrainingData(
-        domains.source if together else domains.first,
+        domains.first if apart else domains.source,
         domains.target,
         len(domains.classes),
         data,
         batch_size,
         seed,
-        further={} if together else domains.further,
+        further=domains.further if apart else {},
     )
 
 

@@ -52,6 +52,10 @@ class Hosted(Method):
         super().check(network, data)
         self.guest.check(network, data)
 
+    def keeps_sources_apart(self) -> bool:
+        """Do as the host does."""
+        return self.guest.keeps_sources_apart()
+
     def setup(self, context: Context) -> None:
         """Set up the host."""
         self.guest.setup(context)

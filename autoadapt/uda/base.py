@@ -453,6 +453,10 @@ class Method(ABC):
                 "(height, width); set data.crop, or one data.size for both"
             )
 
+    def keeps_sources_apart(self) -> bool:
+        """Whether several labelled sources are kept apart instead of being one set."""
+        return self.needs.sources > 1
+
     def setup(self, context: Context) -> None:  # noqa: B027, a method may need none
         """Create extra modules and optimisers; called once, before a checkpoint is loaded."""
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from autoadapt.config.load import from_plain, load, to_plain
-from autoadapt.config.settings import DatasetSettings, DataSettings
+from autoadapt.config.load import from_plain, load, make, to_plain
+from autoadapt.config.settings import DatasetSettings, DataSettings, PluginSettings
 from autoadapt.data.batches import SourceBatch, TargetBatch
 from autoadapt.data.open import check_evaluation, open_source
 from autoadapt.data.statistics import check
@@ -164,3 +164,12 @@ def test_further_sources_survive_a_round_trip(small_config: Path) -> None:
     settings = load(small_config, ["data.further_sources={more: {kind: procedural, seed: 5}}"])
     assert settings.data.further_sources["more"].options["seed"] == 5
     assert from_plain(to_plain(settings)) == settings
+
+
+@pytest.mark.parametrize(("host", "names"), [("madan", {"second"}), ("advent", set())])
+def test_a_host_gets_its_sources_as_it_would_alone(
+    two_sources: DataSettings, host: str, names: set[str]
+) -> None:
+    method = make("uda", PluginSettings(name="mic", options={"host": host}))
+    data = training_data(method, domains_of(two_sources), two_sources, batch_size=2, seed=0)
+    assert set(data.further) == names
