@@ -1,13 +1,13 @@
 """How much faster the prepared form is than decoding and resizing the files at every turn.
 
-    python benchmarks/prepared_data.py [--images 48] [--epochs 4]
+    python benchmarks/prepared_data.py [--images 48] [--epochs 8]
 
 Writes street scenes as files of 1914x1052 pixels, once as PNG (as GTA5 has them) and once as JPEG,
 with labels, and prepares them at 1280x720. Then two workers go through images and labels in random
 order, once with PIL from the files and once from the prepared form, in batches of four. Cold epochs
 come after the files were dropped from the memory of the system, as far as it lets us. Reports the
-resident memory before and after all epochs. Exits with 1 if the prepared form is less than 8 times
-as fast, or if memory grows.
+resident memory before and after each of several more epochs. Exits with 1 if the prepared form is
+less than 8 times as fast, or if memory grows by more than the batches that are under way.
 """
 
 import argparse
@@ -35,7 +35,8 @@ SIZE = (720, 1280)
 WORKERS = 2
 BATCH = 4
 AIM = 8.0
-ALLOWED_GROWTH_MIB = 8.0
+IN_FLIGHT_MIB = (WORKERS + 2) * BATCH * SIZE[0] * SIZE[1] * 4 / 2**20
+"""What batches that are read or wait to be taken may occupy, whatever the size of the data set."""
 
 Read = Callable[[Sequence[int]], object]
 
@@ -131,12 +132,16 @@ def compare(folder: Path, ending: str, count: int, epochs: int) -> tuple[float, 
         rates[name] = max(epoch(read, count, seed) for seed in range(2))
         print(f"  {name:9s} {rates[name]:8.1f} images/s, cold {cold:8.1f}")
     before = resident_mib()
+    after = []
     for seed in range(epochs):
         epoch(prepared, count, seed)
-    growth = resident_mib() - before
+        after.append(resident_mib())
+    growth = after[-1] - min(after[0], before)
     ratio = rates["prepared"] / rates["PIL"]
-    print(f"  ratio {ratio:.0f} (aim: at least {AIM:.0f}); resident {before:.0f} MiB, ", end="")
-    print(f"after {epochs} more epochs {before + growth:.0f} MiB")
+    print(f"  ratio {ratio:.0f} (aim: at least {AIM:.0f})")
+    shown = ", ".join(f"{value:.0f}" for value in after)
+    print(f"  resident MiB: {before:.0f}, after each of {epochs} epochs {shown}", end="; ")
+    print(f"allowed growth {IN_FLIGHT_MIB:.0f}, read {epochs * stored / 2**20:.0f}")
     return ratio, growth
 
 
@@ -144,14 +149,14 @@ def main() -> int:
     """Compare both formats."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=48, help="files per format")
-    parser.add_argument("--epochs", type=int, default=4, help="epochs to watch memory over")
+    parser.add_argument("--epochs", type=int, default=8, help="epochs to watch memory over")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         results = [
             compare(Path(name), ending, arguments.images, arguments.epochs)
             for ending in ("png", "jpg")
         ]
-    sound = all(ratio >= AIM and growth < ALLOWED_GROWTH_MIB for ratio, growth in results)
+    sound = all(ratio >= AIM and growth < IN_FLIGHT_MIB for ratio, growth in results)
     return 0 if sound else 1
 
 
