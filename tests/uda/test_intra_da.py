@@ -116,6 +116,8 @@ def test_a_split_leaves_neither_side_empty() -> None:
     assert split(scores, 0.0) == ([1], [3, 0, 2])
     assert split(scores, 1.0) == ([1, 3, 0], [2])
     assert split([0.3], 0.67) == ([0], [0])
+    many = [0.5] * 400 + [0.1] * 400
+    assert split(many, 0.75) == ([*range(400, 800), *range(200)], [*range(200, 400)])
     with pytest.raises(ValueError, match="no images"):
         split([], 0.5)
 

@@ -63,6 +63,10 @@ def test_the_prior_is_that_of_the_source_and_lasts(
     resumed = MinEnt(prior_weight=2.0, prior_share=0.9)
     resumed.load_state_dict(method.state_dict())
     batch = toy_data.draw(0)
+    with torch.no_grad():
+        logits = loop.context.forward(batch.target.images, "target").logits
     losses = resumed.step(loop.context, batch.source, batch.target)
-    assert losses["prior"].item() > 0
+    wanted = 2.0 * missing_mass(logits, 0.9 * torch.tensor(ratio).float())
+    assert losses["prior"].item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert wanted > 0
     assert "prior" not in MinEnt().step(loop.context, batch.source, batch.target)

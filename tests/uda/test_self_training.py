@@ -223,12 +223,14 @@ def test_soft_labels_reach_a_batch_with_its_crop_and_mirroring(
 ) -> None:
     cropped = dataclasses.replace(toy_data.settings, crop=(16, 20))
     data = dataclasses.replace(toy_data, settings=cropped)
-    method = Crst(kind="lrent", warm_up=0, mirror=False)
+    softness = 0.02  # so low that an untrained network leaves pixels out
+    method = Crst(kind="lrent", warm_up=0, mirror=False, softness=softness)
     loop = loop_in_round(method, network, data, tmp_path)
     view = method.view(loop.context, data, loop.stretches[0].phase)
-    soft, selected = soft_labels(
-        probabilities_of(network, data, False), torch.tensor(loop.context.notes["thresholds"]), 0.25
-    )
+    thresholds = torch.tensor(loop.context.notes["thresholds"])
+    probabilities = probabilities_of(network, data, False)
+    soft, selected = soft_labels(probabilities, thresholds, softness)
+    assert 0.1 < selected.float().mean() < 0.9
     stored = view.further["pseudo"].soft(range(3))
     assert stored is not None
     wanted = torch.where(selected[:, None], soft, 0.0).permute(0, 2, 3, 1)
