@@ -53,7 +53,10 @@ class SelfTraining(Method):
             effect where images are not cropped.
         mining_share: Classes predicted for fewer target pixels than this are rare.
         batch_norm: Policy of the self-training; published: running statistics stay those of the
-            warm-up.
+            warm-up. That suits large pretrained networks whose weights move little. Small ones
+            that learn from scratch want ``train``: the reference of ``deeplab_tiny`` on
+            ``day_to_dusk`` at 60 x 80, 400 steps, two seeds, came to a mIoU of 17.9 with it and
+            14.2 without (CRST; 18.0 on source alone).
     """
 
     rounds: Positive = 3
