@@ -171,6 +171,11 @@ class Loading:
         self.leave_the_rest()
         if self.problems:
             raise self.refusal()
+        if not self.matched and not self.sliced:
+            raise CheckpointError(
+                f"{self.source.path} ({self.source.layout}) has not a single weight for this "
+                f"network ({type(self.network).__name__}); choose weights of its family"
+            )
 
     def check_block_kind(self) -> None:
         """Refuse bottlenecks for basic blocks and the other way round: nothing would fit."""
@@ -220,7 +225,8 @@ class Loading:
         """Load the branches of a DeepLabV2 head by their dilation rates."""
         computed = head.rates[: head.used]
         if self.fit == "exact" and computed not in self.source.computed:
-            fitting = " or ".join(str(list(each)) for each in sorted(self.source.computed))
+            known = [str(list(each)) for each in sorted(self.source.computed)]
+            fitting = " or ".join(known) or "rates that are not known"
             raise CheckpointError(
                 f"{self.source.path}: the head of the network computes with the dilation rates "
                 f"{list(computed)}, that of the file with {fitting}; the outputs would differ: set "

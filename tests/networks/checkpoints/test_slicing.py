@@ -147,6 +147,16 @@ def test_a_stem_of_another_kind_is_refused(seed: SegmentationNetwork, tiny: Make
         child_of(seed, tiny(SEED | {"stem.kind": "conv"}))
 
 
+def test_a_classifier_without_a_single_fitting_weight_is_refused(
+    seed: SegmentationNetwork,
+) -> None:
+    """All parts of another network are missing from a classifier, which alone is no mistake."""
+    source = Source(Path("resnet.pth"), seed.state_dict(), "torchvision ResNet", backbone=True)
+    child = build(Architecture.of("segnet", {"width": 3}), CLASSES)
+    with pytest.raises(CheckpointError, match=r"not a single weight for this network \(Segnet\)"):
+        load_source(child, source, fit="slice", head="drop")
+
+
 def test_exact_says_how_children_get_weights(seed: SegmentationNetwork, tiny: Maker) -> None:
     source = Source(Path("seed.pth"), seed.state_dict(), "own", num_classes=CLASSES)
     with pytest.raises(CheckpointError, match=r"of another shape: layer2.*set fit: slice"):
