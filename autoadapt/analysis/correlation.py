@@ -10,18 +10,57 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import kendalltau
 
-from autoadapt import seeding
+from autoadapt.analysis.ranks import (
+    Float,
+    pair_accuracy,
+    partial_spearman,
+    precision_at,
+    random_regret,
+    regret_at,
+    spearman,
+    weighted_spearman,
+    worst_rank,
+)
+from autoadapt.analysis.resampling import (
+    Index,
+    bonett_wright,
+    bootstrap_interval,
+    cluster_means,
+    counted_spearman,
+    difference_interval,
+    holm,
+    interval_of,
+    numbered,
+    permutation_p,
+    subset_counts,
+)
 
-Float = NDArray[np.float64]
-SMALLEST = 4
-"""Models below which a correlation is not computed: it would be noise."""
-DRAWS = 2000
-PERMUTATIONS = 10_000
-BLOCK = 500
-"""Resamples ranked at the same time: bounds the memory at BLOCK x models."""
+SMALLEST = 3
+"""Models below which a correlation is not computed: two always are in perfect order."""
+TOP = (1, 5, 10)
+"""How many models are looked at for regret; the last also for precision."""
+CURVE = 30
+"""Up to how many models a curve of regrets goes."""
+SUBSETS = 200
+"""Subsets of models per point of a learning curve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupAgreement:
+    """How one score ranks the models of one group, e.g. those of one method.
+
+    Attributes:
+        n: Models of the group that have the score.
+        rho: Spearman correlation; NaN for fewer than 3 models or constant values.
+        interval: Its 95 % bootstrap interval.
+    """
+
+    name: str
+    n: int
+    rho: float
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +72,25 @@ class Agreement:
         n: Models that have it.
         dropped: Models that do not (absent, NaN or infinite).
         rho: Spearman correlation of mid-ranks, in [-1, 1]; a good score is near -1.
-        interval: 95 % percentile bootstrap interval of ``rho`` over models.
+        interval: 95 % percentile bootstrap interval of ``rho`` over models (or clusters).
+        closed_interval: The same by the formula of Bonett and Wright, which knows no clusters.
         tau: Kendall's tau-b, in [-1, 1], of the same sign.
-        p_value: Two-sided, of ``rho``, from permutations of the truth; in (0, 1].
+        weighted_rho: Rank correlation in which good models weigh more, of the same sign.
+        partial_rho: ``rho`` once what the control explains is taken out.
+        p_value: Two-sided, of ``rho``, from permutations of the truth within groups, of the means
+            of clusters; in (0, 1].
         p_holm: The same, corrected (Holm) for the number of scores looked at.
         pair_accuracy: Share of the pairs of models with different truths that the score puts in
             the right order; pairs with equal scores count half. 0.5 is chance.
         top_half: ``rho`` among the better half of the models alone, where a search operates.
-        regret: Truth lost by picking the model with the best score, in the unit of the truth;
-            the mean over models that share the best score.
+        top_interval: Its 95 % interval.
+        regrets: Truth lost by looking at the 1, 5 and 10 models with the best scores, in the unit
+            of the truth; NaN where there are fewer models.
+        random_regrets: The same for models drawn by lot.
+        precision: Share of the 10 best models among the 10 best scores.
+        worst_rank: Place, from 1, of the worst model that the score could pick; 0 if undefined.
+        within: The correlation inside each group, where there are several.
+        within_rho: Their mean, weighted by models.
         reason: Why something is undefined; empty otherwise.
     """
 
@@ -50,36 +99,113 @@ class Agreement:
     dropped: int
     rho: float = math.nan
     interval: tuple[float, float] = (math.nan, math.nan)
+    closed_interval: tuple[float, float] = (math.nan, math.nan)
     tau: float = math.nan
+    weighted_rho: float = math.nan
+    partial_rho: float = math.nan
     p_value: float = math.nan
     p_holm: float = math.nan
     pair_accuracy: float = math.nan
     top_half: float = math.nan
-    regret: float = math.nan
+    top_interval: tuple[float, float] = (math.nan, math.nan)
+    regrets: tuple[float, ...] = (math.nan,) * len(TOP)
+    random_regrets: tuple[float, ...] = (math.nan,) * len(TOP)
+    precision: float = math.nan
+    worst_rank: int = 0
+    within: tuple[GroupAgreement, ...] = ()
+    within_rho: float = math.nan
     reason: str = ""
 
+    @property
+    def regret(self) -> float:
+        """Truth lost by picking the model with the best score."""
+        return self.regrets[0]
 
-def correlate(
-    scores: Mapping[str, Sequence[float | None]], truth: Sequence[float], *, seed: int = 0
-) -> list[Agreement]:
+
+@dataclass(frozen=True)
+class Ranking:
+    """What is the same for all scores of a set of models; every array is (n,).
+
+    Attributes:
+        truth: The true metric, larger is better.
+        groups: Number of the group of each model, e.g. of its method.
+        clusters: Number of the cluster of each model: those of one cluster are one architecture
+            trained several times, and are resampled together.
+        given: A control to be taken out, e.g. multiply-adds; NaN where it is missing.
+        group_names: By number.
+        seed: Of the resampling.
+    """
+
+    truth: Float
+    groups: Index
+    clusters: Index
+    given: Float
+    group_names: tuple[str, ...]
+    seed: int
+
+    def of(self, models: Index) -> "Ranking":
+        """Return the same for some of the models."""
+        clusters = np.unique(self.clusters[models], return_inverse=True)[1].astype(np.int64)
+        return replace(
+            self,
+            truth=self.truth[models],
+            groups=self.groups[models],
+            clusters=clusters,
+            given=self.given[models],
+        )
+
+
+def ranking_of(
+    truth: Sequence[float],
+    *,
+    groups: Sequence[str] | None = None,
+    clusters: Sequence[str] | None = None,
+    given: Sequence[float | None] | None = None,
+    seed: int = 0,
+) -> Ranking:
+    """Check and return what all scores are compared with.
+
+    Args:
+        truth: The true metric of each model, larger is better.
+        groups: Name of the group of each model; absent: all are of one.
+        clusters: Equal for models that are repetitions of each other; absent: none are.
+        given: A control; absent: none.
+        seed: Of the resampling; equal seeds give equal intervals.
+
+    Raises:
+        ValueError: The truth is not finite, or something has another number of models.
+    """
+    true = np.array(truth, dtype=np.float64)
+    if not np.isfinite(true).all():
+        raise ValueError("the true metric of a model is missing; leave such models out")
+    for name, labels in (("groups", groups), ("clusters", clusters)):
+        if labels is not None and len(labels) != len(true):
+            raise ValueError(f"{len(labels)} {name} for {len(true)} models")
+    names = tuple(sorted(set(groups))) if groups is not None else ("",)
+    return Ranking(
+        truth=true,
+        groups=numbered(groups if groups is not None else [""] * len(true), len(true)),
+        clusters=numbered(clusters, len(true)),
+        given=as_floats("control", given or [None] * len(true), len(true)),
+        group_names=names,
+        seed=seed,
+    )
+
+
+def correlate(scores: Mapping[str, Sequence[float | None]], ranking: Ranking) -> list[Agreement]:
     """Compare every score with the truth, in the order given.
 
     Scores that the same models have share their resamples, so their intervals can be compared.
 
     Args:
         scores: One value per model, smaller is better; none where it is absent.
-        truth: The true metric of each model, larger is better.
-        seed: Of the resampling; equal seeds give equal intervals.
+        ranking: What they are compared with.
 
     Raises:
-        ValueError: A score has another number of models than the truth, or the truth is not
-            finite.
+        ValueError: A score has another number of models than the truth.
     """
-    true = np.array(truth, dtype=np.float64)
-    if not np.isfinite(true).all():
-        raise ValueError("the true metric of a model is missing; leave such models out")
     found = [
-        agreement(name, as_floats(name, values, len(true)), true, seed=seed)
+        agreement(name, as_floats(name, values, len(ranking.truth)), ranking)
         for name, values in scores.items()
     ]
     corrected = holm([one.p_value for one in found])
@@ -98,102 +224,158 @@ def as_floats(name: str, values: Sequence[float | None], expected: int) -> Float
     return np.where(np.isfinite(floats), floats, np.nan)
 
 
-def agreement(name: str, score: Float, truth: Float, *, seed: int) -> Agreement:
-    """Compare one score with the truth; both (n,), NaN where the score is missing."""
-    known = ~np.isnan(score)
-    score, truth = score[known], truth[known]
-    n, dropped = len(score), int((~known).sum())
-    if n < SMALLEST:
-        reason = (
-            f"{n} {'model has' if n == 1 else 'models have'} it, at least {SMALLEST} are needed"
-        )
-        return Agreement(name=name, n=n, dropped=dropped, reason=reason)
-    if np.ptp(score) == 0 or np.ptp(truth) == 0:
-        what = "score" if np.ptp(score) == 0 else "truth"
-        return Agreement(name=name, n=n, dropped=dropped, reason=f"all models have the same {what}")
-    best = np.argsort(-truth, kind="stable")[: (n + 1) // 2]
+def agreement(name: str, score: Float, ranking: Ranking) -> Agreement:
+    """Compare one score with the truth; (n,), NaN where the score is missing."""
+    known = np.flatnonzero(~np.isnan(score))
+    dropped = len(score) - len(known)
+    score, ranking = score[known], ranking.of(known)
+    reason = unfit(score, ranking.truth)
+    if reason:
+        return Agreement(name=name, n=len(known), dropped=dropped, reason=reason)
+    truth, seed = ranking.truth, ranking.seed
+    rho, within = spearman(score, truth), within_groups(score, ranking)
+    top, top_interval = top_half(score, ranking)
     return Agreement(
         name=name,
-        n=n,
+        n=len(known),
         dropped=dropped,
-        rho=spearman(score, truth),
-        interval=bootstrap_interval(score, truth, seed=seed),
+        rho=rho,
+        interval=bootstrap_interval(score, truth, seed=seed, clusters=ranking.clusters),
+        closed_interval=bonett_wright(rho, len(known)),
         tau=float(kendalltau(score, truth).statistic),
-        p_value=permutation_p(score, truth, seed=seed),
+        weighted_rho=weighted_spearman(score, truth),
+        partial_rho=partial(score, ranking),
+        p_value=p_value(score, ranking),
         pair_accuracy=pair_accuracy(score, truth),
-        top_half=spearman(score[best], truth[best]) if len(best) >= SMALLEST else math.nan,
-        regret=regret(score, truth),
+        top_half=top,
+        top_interval=top_interval,
+        regrets=tuple(regret_at(score, truth, k) if k <= len(score) else math.nan for k in TOP),
+        random_regrets=tuple(random_regret(truth, k) if k <= len(score) else math.nan for k in TOP),
+        precision=precision_at(score, truth, TOP[-1]) if TOP[-1] <= len(score) else math.nan,
+        worst_rank=worst_rank(score, truth),
+        within=within,
+        within_rho=mean_within(within),
     )
 
 
-def spearman(score: Float, truth: Float) -> float:
-    """Return the Pearson correlation of mid-ranks; NaN where one side is constant."""
-    return float(rowwise_pearson(rankdata(score)[None], rankdata(truth)[None])[0])
-
-
-def rowwise_pearson(x: Float, y: Float) -> Float:
-    """Return the correlation of each row of two (rows, n) arrays; NaN for a constant row."""
-    x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
-    size = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
-    product = (x * y).sum(axis=1)
-    nothing = np.full(len(size), np.nan)
-    correlation: Float = np.divide(product, size, out=nothing, where=size > 1e-12)
-    return correlation
-
-
-def bootstrap_interval(score: Float, truth: Float, *, seed: int) -> tuple[float, float]:
-    """Return the 2.5 % and 97.5 % percentiles of ``rho`` over resampled models.
-
-    A resample in which all models tie says nothing and is left out.
-    """
+def unfit(score: Float, truth: Float) -> str:
+    """Return why models cannot be ranked by a score; empty if they can."""
     n = len(score)
-    draws = seeding.generator(seed, "bootstrap", n).integers(n, size=(DRAWS, n))
-    values = [
-        rowwise_pearson(rankdata(score[block], axis=1), rankdata(truth[block], axis=1))
-        for block in np.array_split(draws, math.ceil(DRAWS / BLOCK))
-    ]
-    low, high = np.nanquantile(np.concatenate(values), [0.025, 0.975])
-    return float(low), float(high)
+    if n < SMALLEST:
+        return f"{n} {'model has' if n == 1 else 'models have'} it, at least {SMALLEST} are needed"
+    if np.ptp(score) == 0:
+        return "all models have the same score"
+    return "all models have the same truth" if np.ptp(truth) == 0 else ""
 
 
-def permutation_p(score: Float, truth: Float, *, seed: int) -> float:
-    """Return how often shuffled truths correlate as strongly, either way.
+def top_half(score: Float, ranking: Ranking) -> tuple[float, tuple[float, float]]:
+    """Return ρ and its interval among the better half of the models (by truth)."""
+    best = np.argsort(-ranking.truth, kind="stable")[: (len(score) + 1) // 2]
+    return judged(score[best], ranking.of(best))
 
-    The observed order counts as one of the permutations, so the value is never 0.
+
+def judged(score: Float, ranking: Ranking) -> tuple[float, tuple[float, float]]:
+    """Return ρ and its interval, NaN where they are undefined."""
+    if unfit(score, ranking.truth):
+        return math.nan, (math.nan, math.nan)
+    ends = bootstrap_interval(score, ranking.truth, seed=ranking.seed, clusters=ranking.clusters)
+    return spearman(score, ranking.truth), ends
+
+
+def within_groups(score: Float, ranking: Ranking) -> tuple[GroupAgreement, ...]:
+    """Return the correlation inside each group; nothing where there is one group only."""
+    if len(ranking.group_names) < 2:
+        return ()
+    found = []
+    for number, name in enumerate(ranking.group_names):
+        inside = np.flatnonzero(ranking.groups == number)
+        rho, ends = judged(score[inside], ranking.of(inside))
+        found.append(GroupAgreement(name=name, n=len(inside), rho=rho, interval=ends))
+    return tuple(found)
+
+
+def mean_within(within: Sequence[GroupAgreement]) -> float:
+    """Return the mean correlation of groups that have one, weighted by models."""
+    known = [one for one in within if not math.isnan(one.rho)]
+    total = sum(one.n for one in known)
+    return sum(one.n * one.rho for one in known) / total if total else math.nan
+
+
+def partial(score: Float, ranking: Ranking) -> float:
+    """Return ρ given the control, over the models that have it; NaN where there is none."""
+    known = ~np.isnan(ranking.given)
+    if known.sum() <= SMALLEST:
+        return math.nan
+    return partial_spearman(score[known], ranking.truth[known], ranking.given[known])
+
+
+def p_value(score: Float, ranking: Ranking) -> float:
+    """Return the p of permutations within groups.
+
+    Repetitions of one architecture are no independent evidence: they are one value, their mean.
     """
-    random = seeding.generator(seed, "permutation", len(score))
-    ranks = rankdata(score)
-    centred, true = ranks - ranks.mean(), rankdata(truth)
-    # A shuffle changes neither mean nor spread of the ranks: the sum of products decides.
-    observed = abs(centred @ true) * (1 - 1e-12)  # equal values count as reached
-    reached = 0
-    for _ in range(PERMUTATIONS // BLOCK):
-        shuffled = random.permuted(np.repeat(true[None], BLOCK, axis=0), axis=1)
-        reached += int((np.abs(shuffled @ centred) >= observed).sum())
-    return (1 + reached) / (1 + PERMUTATIONS)
+    clusters = ranking.clusters
+    means = [cluster_means(side, clusters) for side in (score, ranking.truth)]
+    first = np.unique(clusters, return_index=True)[1]
+    return permutation_p(means[0], means[1], seed=ranking.seed, groups=ranking.groups[first])
 
 
-def pair_accuracy(score: Float, truth: Float) -> float:
-    """Return the share of pairs in the right order: a smaller score for a larger truth."""
-    first, second = np.triu_indices(len(score), k=1)
-    order = np.sign(truth[first] - truth[second]) * np.sign(score[second] - score[first])
-    decided = truth[first] != truth[second]
-    return float((0.5 + 0.5 * order[decided]).mean())
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How much stronger one score ranks than another, over the models that have both.
+
+    Attributes:
+        value: Size of ρ of the first minus that of the second.
+        interval: Its 95 % interval, both scores in the same resamples.
+    """
+
+    first: str
+    second: str
+    n: int
+    value: float
+    interval: tuple[float, float]
 
 
-def regret(score: Float, truth: Float) -> float:
-    """Return how much truth is lost by picking the smallest score; ties are averaged."""
-    return float(truth.max() - truth[score == score.min()].mean())
+def compare(first: tuple[str, Float], second: tuple[str, Float], ranking: Ranking) -> Difference:
+    """Compare two scores by name and values, (n,), NaN where a score is missing."""
+    both = np.flatnonzero(~np.isnan(first[1]) & ~np.isnan(second[1]))
+    one, other, part = first[1][both], second[1][both], ranking.of(both)
+    value, ends = math.nan, (math.nan, math.nan)
+    if not unfit(one, part.truth) and not unfit(other, part.truth):
+        value = abs(spearman(one, part.truth)) - abs(spearman(other, part.truth))
+        ends = difference_interval(one, other, part.truth, seed=part.seed, clusters=part.clusters)
+    return Difference(first=first[0], second=second[0], n=len(both), value=value, interval=ends)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's (1979) step-down correction; NaN is no hypothesis and stays NaN."""
-    order = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
-    corrected, largest = [math.nan] * len(p_values), 0.0
-    for rank, (p, i) in enumerate(order):
-        largest = max(largest, min(1.0, p * (len(order) - rank)))
-        corrected[i] = largest
-    return corrected
+def regret_curve(score: Float, truth: Float) -> Float:
+    """Return regret@k for k from 1 to 30, or as many models as there are; NaN scores left out.
+
+    The best is the best of the models that have the score.
+    """
+    known = ~np.isnan(score)
+    last = min(CURVE, int(known.sum()))
+    return np.array([regret_at(score[known], truth[known], k) for k in range(1, last + 1)])
+
+
+def learning_curve(score: Float, ranking: Ranking) -> tuple[Index, Float]:
+    """Return how ρ varies with the number of models that one happens to have.
+
+    Returns:
+        Numbers of models (k,) and the 2.5 %, 50 % and 97.5 % quantiles (k, 3) of ρ over random
+        subsets of the models that have the score.
+    """
+    known = ~np.isnan(score)
+    score, truth = score[known], ranking.truth[known]
+    steps = [5, 8, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000]
+    sizes = np.array([size for size in steps if size < len(score)], dtype=np.int64)
+    rows = []
+    for size in sizes:
+        counts = subset_counts(len(score), int(size), seed=ranking.seed, draws=SUBSETS)
+        rho = counted_spearman(score, truth, counts)
+        ends = interval_of(rho)
+        middle = math.nan if math.isnan(ends[0]) else float(np.nanmedian(rho))
+        rows.append((ends[0], middle, ends[1]))
+    return sizes, np.array(rows).reshape(-1, 3)
 
 
 def strongest_first(agreements: Sequence[Agreement]) -> list[Agreement]:

@@ -7,35 +7,26 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from autoadapt import seeding
 from autoadapt.analysis.correlation import (
-    DRAWS,
-    PERMUTATIONS,
+    TOP,
     Agreement,
+    Difference,
+    GroupAgreement,
+    Ranking,
     as_floats,
+    compare,
     correlate,
+    ranking_of,
     strongest_first,
 )
-from autoadapt.analysis.drawing import Drawing, draw, file_name
-from autoadapt.analysis.page import (
-    Markup,
-    cell,
-    document,
-    facts,
-    join,
-    picture,
-    prose,
-    section,
-    table,
-    tag,
-)
-from autoadapt.analysis.plots import plot_agreement, plot_intervals
-from autoadapt.analysis.tables import csv_table, decimal, percent, text_table
-from autoadapt.files import write_json, write_text
+from autoadapt.analysis.ranks import Float, spearman_matrix
+from autoadapt.analysis.resampling import DRAWS, PERMUTATIONS, noise_ceiling
+from autoadapt.analysis.tables import csv_table, decimal, percent
 
 Columns = Mapping[str, Sequence[float | None]]
 HEADER = (
@@ -43,14 +34,23 @@ HEADER = (
     "ρ",
     "95 % interval",
     "τ-b",
+    "weighted ρ",
     "pairs right",
     "ρ, top half",
-    "regret@1",
+    "ρ, given MACs",
+    "ρ within",
+    *(f"regret@{k}" for k in TOP),
+    f"precision@{TOP[-1]}",
+    "worst pick",
     "p",
     "p, Holm",
     "n",
 )
 CONTROL = "control"
+GIVEN = "macs"
+"""The control whose part in a correlation is taken out."""
+RANDOM = "random"
+"""A control of random numbers: what chance alone gives in this bank."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,138 +60,184 @@ class CorrelationReport:
     Attributes:
         title: Name of the bank.
         models: Label of each model, e.g. the id of its architecture.
-        truth: True target mIoU of each model, in [0, 1].
+        truth: True target mIoU of each model, in [0, 1]; none where it is not known.
         scores: Label-free scores, one value per model, smaller is better; none where absent.
-        controls: What a good score has to beat: costs of the models, the same way.
+        controls: What a good score has to beat: costs of the models and the like, the same way.
+            Random numbers are added.
+        groups: Name of the group of each model, e.g. its method; empty: all are of one.
+        clusters: Equal for models that are one architecture trained with several seeds; empty:
+            every model is one of its own.
+        comparisons: Pairs of columns whose strengths are compared, named before looking.
         facts: What all models have in common (method, steps, images), by name.
         opened_labels: One note for each time target labels were opened.
         seed: Of the resampling.
+
+    Raises:
+        ValueError: Columns of different lengths, or a name that is both a score and a control.
     """
 
     title: str
     models: Sequence[str]
-    truth: Sequence[float]
+    truth: Sequence[float | None]
     scores: Columns
     controls: Columns = field(default_factory=dict)
+    groups: Sequence[str] = ()
+    clusters: Sequence[str] = ()
+    comparisons: Sequence[tuple[str, str]] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     opened_labels: Sequence[str] = ()
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        number = len(self.models)
+        if len(self.truth) != number:
+            raise ValueError(f"{number} models but {len(self.truth)} true metrics")
+        for name, labels in (("groups", self.groups), ("clusters", self.clusters)):
+            if labels and len(labels) != number:
+                raise ValueError(f"{number} models but {len(labels)} {name}")
+        if both := sorted(self.scores.keys() & self.controls.keys()):
+            raise ValueError(f"both score and control: {both}; rename one of them")
+        for name, values in {**self.scores, **self.controls}.items():
+            as_floats(name, values, number)
+
     @cached_property
-    def agreements(self) -> list[Agreement]:
-        """Scores and controls, strongest first; only the scores are corrected for each other."""
-        scores = correlate(self.scores, self.truth, seed=self.seed)
-        return strongest_first(scores + correlate(self.controls, self.truth, seed=self.seed))
+    def all_controls(self) -> dict[str, Sequence[float | None]]:
+        """The controls, and random numbers."""
+        noise = seeding.generator(self.seed, RANDOM).normal(size=len(self.models))
+        return {**self.controls, RANDOM: noise.tolist()}
 
     @cached_property
     def columns(self) -> dict[str, Sequence[float | None]]:
-        """Scores and controls by name."""
-        return {**self.controls, **self.scores}
+        """Controls and scores by name."""
+        return {**self.all_controls, **self.scores}
 
+    @cached_property
+    def judged(self) -> list[int]:
+        """Places of the models whose true metric is known."""
+        return [i for i, v in enumerate(self.truth) if v is not None and math.isfinite(v)]
 
-def write_correlation(report: CorrelationReport, folder: Path) -> Path:
-    """Write ``index.html``, ``correlation.csv|json``, ``models.csv`` and ``plots/``.
+    @cached_property
+    def true(self) -> Float:
+        """True metrics that are known, in the order of ``judged``."""
+        return np.array([self.truth[place] for place in self.judged], dtype=np.float64)
 
-    Returns:
-        The page.
+    def values(self, name: str) -> Float:
+        """Return a column for the models whose truth is known; NaN where it is missing."""
+        values = as_floats(name, self.columns[name], len(self.models))
+        chosen: Float = values[self.judged]
+        return chosen
 
-    Raises:
-        ValueError: Columns of different lengths, a missing truth, or a name that is both a
-            score and a control.
-        RunError: The disk is full.
-    """
-    if len(report.models) != len(report.truth):
-        raise ValueError(f"{len(report.models)} models but {len(report.truth)} true metrics")
-    if both := sorted(report.scores.keys() & report.controls.keys()):
-        raise ValueError(f"both score and control: {both}; rename one of them")
-    drawings = draw_all(report)
-    for drawing in drawings:
-        drawing.save(folder / "plots")
-    write_text(folder / "correlation.csv", agreements_csv(report))
-    write_text(folder / "models.csv", models_csv(report))
-    write_json(folder / "correlation.json", as_json(report))
-    page = folder / "index.html"
-    write_text(page, correlation_page(report, drawings))
-    return page
-
-
-def correlation_text(report: CorrelationReport) -> str:
-    """Return summary and table for a terminal."""
-    rows = [agreement_cells(one, report.controls) for one in report.agreements]
-    return "\n".join([*summarise(report), "", text_table(HEADER, rows)])
-
-
-def summarise(report: CorrelationReport) -> list[str]:
-    """Return what the numbers say, in plain sentences."""
-    count, truth = len(report.truth), report.truth
-    opening = f"{len(report.scores)} label-free score{'s' * (len(report.scores) != 1)}"
-    if not count:
-        return [f"{opening}, but no model with a true target mIoU yet."]
-    opening += f" compared with the true target mIoU of {count} model{'s' * (count != 1)}"
-    opening += f" (from {percent(min(truth))} to {percent(max(truth))} %)."
-    scored = [one for one in report.agreements if one.name in report.scores]
-    ranked = [one for one in scored if not math.isnan(one.rho)]
-    if not ranked:
-        reasons = sorted({one.reason for one in scored if one.reason}) or ["there is no score"]
-        return [opening, f"No score could be judged: {'; '.join(reasons)}."]
-    best = min(ranked, key=lambda one: one.rho)
-    if best.rho >= 0:
-        return [opening, "No score ranks the models in the right direction."]
-    return [opening, best_sentence(best), *doubts(best, report)]
-
-
-def best_sentence(best: Agreement) -> str:
-    """Say how well the best score ranks."""
-    low, high = best.interval
-    return (
-        f"“{best.name}” ranks them best: Spearman ρ {decimal(best.rho, 2)} (95 % interval "
-        f"{decimal(low, 2)} to {decimal(high, 2)}). It puts {percent(best.pair_accuracy)} % of all "
-        f"pairs of models in the right order, and the model it would pick is "
-        f"{percent(best.regret)} points of mIoU below the best one."
-    )
-
-
-def doubts(best: Agreement, report: CorrelationReport) -> list[str]:
-    """Say what weakens the finding: chance, choosing among many scores, a control as good."""
-    sentences = []
-    if not best.interval[1] < 0:
-        sentences.append("Its interval reaches 0: more models are needed to tell it from chance.")
-    elif best.p_holm > 0.05:
-        sentences.append(
-            f"As the best of {len(report.scores)} scores it could still be chance "
-            f"(corrected p {decimal(best.p_holm, 2)})."
+    @cached_property
+    def ranking(self) -> Ranking:
+        """What every column is compared with."""
+        given = self.controls.get(GIVEN)
+        return ranking_of(
+            self.true.tolist(),
+            groups=self.chosen(self.groups),
+            clusters=self.chosen(self.clusters),
+            given=None if given is None else [given[place] for place in self.judged],
+            seed=self.seed,
         )
-    controls = [one for one in report.agreements if one.name in report.controls]
-    known = [one for one in controls if not math.isnan(one.rho)]
-    if known:
-        control = max(known, key=lambda one: abs(one.rho))
-        verdict = (
-            "the size of a network says as much, so this is no evidence for the score"
-            if abs(control.rho) >= abs(best.rho)
-            else "less than the score"
-        )
-        sentences.append(
-            f"As a control, {control.name} alone reaches ρ {decimal(control.rho, 2)}: {verdict}."
-        )
-    return sentences
+
+    def chosen(self, labels: Sequence[str]) -> list[str] | None:
+        """Return the labels of the models whose truth is known; nothing without labels."""
+        return [labels[place] for place in self.judged] if labels else None
+
+    @cached_property
+    def agreements(self) -> list[Agreement]:
+        """Scores and controls, strongest first; only the scores are corrected for each other."""
+        if not self.judged:
+            return []
+        kinds = (self.scores, self.all_controls)
+        found = [
+            correlate({name: self.values(name).tolist() for name in kind}, self.ranking)
+            for kind in kinds
+        ]
+        return strongest_first([one for kind in found for one in kind])
+
+    @cached_property
+    def scored(self) -> list[Agreement]:
+        """The scores alone, from the best to the most wrong.
+
+        Those that fewer than half of the models have are left out: they are no candidates for
+        the best, since three models are in perfect order one time in six.
+        """
+        known = (one for one in self.agreements if one.name in self.scores and not one.reason)
+        common = (one for one in known if 2 * one.n >= len(self.judged))
+        return sorted(common, key=lambda one: one.rho)
+
+    @cached_property
+    def differences(self) -> list[Difference]:
+        """The comparisons asked for, then the strongest score against each control."""
+        pairs = [pair for pair in self.comparisons if set(pair) <= set(self.columns)]
+        if self.scored:
+            pairs += [(self.scored[0].name, control) for control in self.all_controls]
+        return [self.difference(*pair) for pair in dict.fromkeys(pairs) if self.judged]
+
+    def difference(self, first: str, second: str) -> Difference:
+        """Compare two columns by name."""
+        pair = ((first, self.values(first)), (second, self.values(second)))
+        return compare(*pair, self.ranking)
+
+    @cached_property
+    def ceiling(self) -> float:
+        """Largest correlation that the noise of retraining leaves possible; NaN: not known."""
+        return noise_ceiling(self.true, self.ranking.clusters) if len(self.judged) > 1 else math.nan
+
+    @cached_property
+    def redundancy(self) -> Float:
+        """(m, m) rank correlation of each pair of columns, in the order of ``columns``."""
+        number = len(self.models)
+        columns = [as_floats(name, values, number) for name, values in self.columns.items()]
+        return spearman_matrix(np.column_stack(columns))
 
 
-def agreement_cells(one: Agreement, controls: Columns) -> list[str]:
+def agreement_cells(one: Agreement, report: CorrelationReport) -> list[str]:
     """Return one row of the table, with the columns of ``HEADER``."""
-    low, high = one.interval
-    interval = "–" if math.isnan(low) else f"[{decimal(low, 2)}, {decimal(high, 2)}]"
+    control = one.name in report.all_controls
     return [
-        f"{one.name} ({CONTROL})" if one.name in controls else one.name,
+        f"{one.name} ({CONTROL})" if control else one.name,
         decimal(one.rho, 2),
-        interval,
+        interval_words(one.interval),
         decimal(one.tau, 2),
+        decimal(one.weighted_rho, 2),
         percent(one.pair_accuracy) + " %" * (not math.isnan(one.pair_accuracy)),
         decimal(one.top_half, 2),
-        percent(one.regret),
+        decimal(one.partial_rho, 2),
+        decimal(one.within_rho, 2),
+        *map(percent, one.regrets),
+        percent(one.precision, digits=0) + " %" * (not math.isnan(one.precision)),
+        str(one.worst_rank) if one.worst_rank else "–",
         p_words(one.p_value),
-        p_words(one.p_holm) if one.name not in controls else "–",
+        p_words(one.p_holm) if not control else "–",
         f"{one.n} of {one.n + one.dropped}",
     ]
+
+
+def sort_keys(one: Agreement) -> list[float]:
+    """Return what the cells of a row are sorted by, all but the name."""
+    return [
+        one.rho,
+        one.interval[0],
+        one.tau,
+        one.weighted_rho,
+        one.pair_accuracy,
+        one.top_half,
+        one.partial_rho,
+        one.within_rho,
+        *one.regrets,
+        one.precision,
+        float(one.worst_rank) or math.nan,
+        one.p_value,
+        one.p_holm,
+        float(one.n),
+    ]
+
+
+def interval_words(ends: tuple[float, float]) -> str:
+    """Return an interval in brackets; a dash where there is none."""
+    low, high = ends
+    return "–" if math.isnan(low) else f"[{decimal(low, 2)}, {decimal(high, 2)}]"
 
 
 def p_words(p: float) -> str:
@@ -199,127 +245,32 @@ def p_words(p: float) -> str:
     return "<0.001" if p < 0.001 else decimal(p, 3)
 
 
-def draw_all(report: CorrelationReport) -> list[Drawing]:
-    """Return the overview of all intervals and one scatter plot per score, strongest first."""
-    order, truth = report.agreements, np.array(report.truth, dtype=np.float64)
-    overview = draw(
-        lambda ax: plot_intervals(
-            [one.name for one in order],
-            np.array([one.rho for one in order]),
-            np.array([one.interval for one in order]).reshape(-1, 2),
-            ax=ax,
-            controls=list(report.controls),
-        ),
-        name="overview",
-        description="Rank correlation of each score with the true mIoU, with 95 % intervals",
-        size=(9.6, 1.0 + 0.34 * max(len(order), 1)),
-    )
-    return [overview, *(draw_score(i, one, report, truth) for i, one in enumerate(order))]
-
-
-def draw_score(
-    position: int, one: Agreement, report: CorrelationReport, truth: np.ndarray[Any, Any]
-) -> Drawing:
-    """Draw one score against the truth; the position keeps file names apart."""
-    score = as_floats(one.name, report.columns[one.name], len(truth))
-    title = f"{one.name}: ρ {decimal(one.rho, 2)}, n = {one.n}"
-    return draw(
-        lambda ax: plot_agreement(score, truth, ax=ax, title=title, name=one.name),
-        name=f"score-{position:02d}-{file_name(one.name)}",
-        description=f"{title}, against the true target mIoU",
-        size=(4.2, 3.4),
-    )
-
-
-def correlation_page(report: CorrelationReport, drawings: Sequence[Drawing]) -> str:
-    """Return the whole page."""
-    overview, *scatters = drawings
-    contents = {"table": "Scores", "plots": "Plots", "labels": "Target labels", "method": "Method"}
-    header = tag(
-        "header",
-        tag("p", "Correlation report", class_="kicker"),
-        tag("h1", report.title),
-        *map(prose, summarise(report)),
-    )
-    opened = [tag("li", note) for note in report.opened_labels]
-    return document(
-        report.title,
-        header,
-        section(
-            "How each score ranks",
-            picture(overview, class_="plot wide"),
-            agreement_table(report),
-            undefined_notes(report),
-            anchor="table",
-        ),
-        section(
-            "Score against truth",
-            tag("p", "Every dot is a model; a good score falls from left to right.", class_="note"),
-            tag("div", *(picture(one, class_="plot small") for one in scatters), class_="grid"),
-            anchor="plots",
-        ),
-        section(
-            "Where target labels were opened",
-            tag("p", "The true mIoU needs target labels; no score and no search reads them."),
-            tag("ul", *opened, class_="plain") if opened else "",
-            anchor="labels",
-        ),
-        section("How this was computed", *method(report), anchor="method"),
-        contents=contents,
-    )
-
-
-def agreement_table(report: CorrelationReport) -> Markup:
-    """Return the table of scores, strongest first."""
-    rows = []
-    for one in report.agreements:
-        numbers = (one.rho, one.interval[0], one.tau, one.pair_accuracy, one.top_half, one.regret)
-        values = (*numbers, one.p_value, one.p_holm, float(one.n))
-        name, *texts = agreement_cells(one, report.controls)
-        cells = [cell(text, value=value) for text, value in zip(texts, values, strict=True)]
-        kind = CONTROL if one.name in report.controls else None
-        rows.append(tag("tr", cell(name, class_="first"), *cells, class_=kind))
-    return table(HEADER, rows, numeric=HEADER[1:])
-
-
-def undefined_notes(report: CorrelationReport) -> Markup:
-    """Say why some scores have no numbers."""
-    reasons = [f"{one.name}: {one.reason}." for one in report.agreements if one.reason]
-    return join(tag("p", reason, class_="note") for reason in reasons)
-
-
-def method(report: CorrelationReport) -> list[Markup]:
-    """Return how the numbers came about and how to read them."""
-    text = (
-        "A score is better when it is smaller and mIoU when it is larger, so a good score has a "
-        "negative correlation. ρ is Spearman's rank correlation, τ-b Kendall's. The interval is "
-        f"the 95 % percentile interval of {DRAWS} resamples of the models; p comes from "
-        f"{PERMUTATIONS} permutations, and is then corrected for the number of scores (Holm). "
-        "“Pairs right” is the share of pairs of models that the score orders as the truth does "
-        "(50 % is chance). “Top half” is ρ among the better half of the models, where a search "
-        "operates. Regret@1 is the mIoU, in points, that picking by the score alone loses. Rows "
-        "marked as control are no scores: a score that ranks no better than they do tells nothing "
-        "that the size of the network does not."
-    )
-    return [tag("p", text), facts(report.facts)]
-
-
 def agreement_values(one: Agreement, report: CorrelationReport) -> dict[str, Any]:
     """Return one score as plain values, NaN where undefined."""
     return {
         "score": one.name,
-        "kind": CONTROL if one.name in report.controls else "score",
+        "kind": CONTROL if one.name in report.all_controls else "score",
         "n": one.n,
         "dropped": one.dropped,
         "rho": one.rho,
         "rho_low": one.interval[0],
         "rho_high": one.interval[1],
+        "rho_low_bonett_wright": one.closed_interval[0],
+        "rho_high_bonett_wright": one.closed_interval[1],
         "tau_b": one.tau,
+        "rho_weighted": one.weighted_rho,
+        "rho_given_macs": one.partial_rho,
+        "rho_within": one.within_rho,
         "p_value": one.p_value,
         "p_holm": one.p_holm,
         "pair_accuracy": one.pair_accuracy,
         "rho_top_half": one.top_half,
-        "regret_at_1": one.regret,
+        "rho_top_half_low": one.top_interval[0],
+        "rho_top_half_high": one.top_interval[1],
+        **{f"regret_at_{k}": value for k, value in zip(TOP, one.regrets, strict=True)},
+        **{f"random_regret_at_{k}": v for k, v in zip(TOP, one.random_regrets, strict=True)},
+        f"precision_at_{TOP[-1]}": one.precision,
+        "worst_rank": one.worst_rank or None,
         "reason": one.reason,
     }
 
@@ -332,30 +283,52 @@ def agreements_csv(report: CorrelationReport) -> str:
 
 
 def models_csv(report: CorrelationReport) -> str:
-    """Return one line per model: its true metric and every score and control."""
-    columns = report.columns.values()
-    rows = zip(report.models, report.truth, *columns, strict=True)
-    return csv_table(["model", "target_miou", *report.columns], rows)
+    """Return one line per model: what it is, its true metric, and every score and control."""
+    labels = {"group": report.groups, "cluster": report.clusters}
+    known = {name: values for name, values in labels.items() if values}
+    rows = zip(report.models, *known.values(), report.truth, *report.columns.values(), strict=True)
+    return csv_table(["model", *known, "target_miou", *report.columns], rows)
 
 
 def as_json(report: CorrelationReport) -> dict[str, Any]:
     """Return results and raw numbers as plain values; what is undefined is null."""
-    rows = [agreement_values(one, report) for one in report.agreements]
     return {
         "title": report.title,
         "facts": dict(report.facts),
         "seed": report.seed,
         "bootstrap_draws": DRAWS,
         "permutations": PERMUTATIONS,
-        "summary": summarise(report),
-        "agreements": [{name: finite(value) for name, value in row.items()} for row in rows],
+        "noise_ceiling": finite(report.ceiling),
+        "agreements": [
+            {
+                **{name: finite(value) for name, value in agreement_values(one, report).items()},
+                "within": [group_values(group) for group in one.within],
+            }
+            for one in report.agreements
+        ],
+        "differences": [difference_values(one) for one in report.differences],
         "models": list(report.models),
-        "truth": list(report.truth),
+        "groups": list(report.groups),
+        "clusters": list(report.clusters),
+        "truth": [finite(value) for value in report.truth],
         "columns": {
             name: [finite(value) for value in values] for name, values in report.columns.items()
         },
         "opened_labels": list(report.opened_labels),
     }
+
+
+def group_values(one: GroupAgreement) -> dict[str, Any]:
+    """Return the correlation inside a group as plain values."""
+    low, high = map(finite, one.interval)
+    return {"group": one.name, "n": one.n, "rho": finite(one.rho), "low": low, "high": high}
+
+
+def difference_values(one: Difference) -> dict[str, Any]:
+    """Return a comparison of two scores as plain values."""
+    low, high = map(finite, one.interval)
+    pair = {"first": one.first, "second": one.second, "n": one.n}
+    return {**pair, "difference": finite(one.value), "low": low, "high": high}
 
 
 def finite(value: Any) -> Any:

@@ -20,7 +20,6 @@ from autoadapt.analysis.drawing import (
     MUTED,
     ORANGE,
     PAPER,
-    PURPLE,
     SERIES,
     VERMILLION,
 )
@@ -175,33 +174,6 @@ def plot_score_pair(pairs: Float, *, ax: Axes, names: tuple[str, str]) -> Axes:
     return ax
 
 
-def plot_agreement(score: Float, truth: Float, *, ax: Axes, title: str, name: str) -> Axes:
-    """Scatter a label-free score against the true metric of the same models, in percent.
-
-    Args:
-        score: (n,) NaN where it is missing.
-        truth: (n,) fractions in [0, 1].
-        ax: Where to draw.
-        title: Carries the correlation and the number of models it rests on.
-        name: What the score is.
-    """
-    known = ~np.isnan(score)
-    ax.set(xlabel=name, ylabel="target mIoU in %")
-    ax.set_title(title, fontsize=10)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    if np.nanmax(np.abs(score), initial=0) >= 1e4:
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
-    if not known.any():
-        say(ax, "no model has this score")
-        return ax
-    marks(ax, score[known], 100 * truth[known])
-    if np.ptp(score[known]) > 0:
-        slope, offset = np.polyfit(score[known], 100 * truth[known], 1)
-        ends = np.array([score[known].min(), score[known].max()])
-        ax.plot(ends, slope * ends + offset, "--", color=VERMILLION, lw=1.5)
-    return ax
-
-
 def plot_class_iou(results: Sequence[AdaptationResult], *, ax: Axes) -> Axes:
     """Draw the values of each class as grouped bars, one per model, and their mean apart.
 
@@ -234,34 +206,6 @@ def plot_class_iou(results: Sequence[AdaptationResult], *, ax: Axes) -> Axes:
     measures = dict.fromkeys(result.measure for result in results)
     ax.set(xlabel=f"{' / '.join(measures)} in %")
     legend_above(ax, columns=2)
-    return ax
-
-
-def plot_intervals(
-    names: Sequence[str], values: Float, intervals: Float, *, ax: Axes, controls: Sequence[str]
-) -> Axes:
-    """Draw a rank correlation per row with its confidence interval, the first on top.
-
-    Args:
-        names: (n,) rows.
-        values: (n,) in [-1, 1]; NaN is left out.
-        intervals: (n, 2) lower and upper end; NaN is left out.
-        ax: Where to draw.
-        controls: Names that are no score, drawn with another marker.
-    """
-    for row, (name, value, ends) in enumerate(zip(names, values, intervals, strict=True)):
-        control = name in controls
-        ax.plot(ends, [row, row], color=PURPLE if control else BLUE, lw=2, solid_capstyle="round")
-        look: Look = {"color": PURPLE if control else BLUE, "marker": "s" if control else "o"}
-        ax.plot([value], [row], ms=7, mec=PAPER, ls="none", **look)
-    ax.axvline(0, color=INK, lw=0.9)
-    ax.set_yticks(
-        np.arange(len(names)), [f"{name} (control)" if name in controls else name for name in names]
-    )
-    ax.set_xlim(-1.03, 1.03)
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.grid(visible=False, axis="y")
-    ax.set(xlabel="Spearman correlation with target mIoU (a good score is near −1)")
     return ax
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autoadapt.analysis.confusion import draw_confusion
-from autoadapt.analysis.correlation_report import correlation_text
+from autoadapt.analysis.correlation_summary import correlation_text
 from autoadapt.analysis.report import summarise
 from autoadapt.analysis.tables import quantity, results_text, text_table
 from autoadapt.config.load import load as load_config

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoadapt.analysis.correlation_report import CorrelationReport, write_correlation
+from autoadapt.analysis.correlation_page import write_correlation
+from autoadapt.analysis.correlation_report import CorrelationReport
 from autoadapt.analysis.report import Sample, SearchReport, write_report
 from autoadapt.analysis.results import AdaptationResult
 from autoadapt.analysis.tables import quantity

@@ -1,0 +1,331 @@
+"""The files of the correlation report: plots, tables, and one page that needs nothing else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from autoadapt.analysis.correlation import (
+    CURVE,
+    SUBSETS,
+    Agreement,
+    GroupAgreement,
+    learning_curve,
+    regret_curve,
+)
+from autoadapt.analysis.correlation_plots import (
+    plot_agreement,
+    plot_forest,
+    plot_heat_map,
+    plot_intervals,
+    plot_learning,
+    plot_regrets,
+)
+from autoadapt.analysis.correlation_report import (
+    CONTROL,
+    HEADER,
+    CorrelationReport,
+    agreement_cells,
+    agreements_csv,
+    as_json,
+    interval_words,
+    models_csv,
+    sort_keys,
+)
+from autoadapt.analysis.correlation_summary import summarise
+from autoadapt.analysis.drawing import Drawing, draw, file_name
+from autoadapt.analysis.page import (
+    Markup,
+    cell,
+    document,
+    facts,
+    join,
+    picture,
+    prose,
+    section,
+    table,
+    tag,
+)
+from autoadapt.analysis.ranks import random_regret
+from autoadapt.analysis.resampling import DRAWS, PERMUTATIONS
+from autoadapt.analysis.tables import decimal
+from autoadapt.files import write_json, write_text
+
+CURVES = 6
+"""Scores whose curves are drawn: more could not be told apart."""
+FORESTS = 6
+"""Scores whose groups are drawn apart."""
+
+
+def write_correlation(report: CorrelationReport, folder: Path) -> Path:
+    """Write ``index.html``, ``correlation.csv|json``, ``models.csv`` and ``plots/``.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunError: The disk is full.
+    """
+    drawings = draw_all(report)
+    for parts in drawings.values():
+        for drawing in parts:
+            drawing.save(folder / "plots")
+    write_text(folder / "correlation.csv", agreements_csv(report))
+    write_text(folder / "models.csv", models_csv(report))
+    write_json(folder / "correlation.json", {"summary": summarise(report), **as_json(report)})
+    page = folder / "index.html"
+    write_text(page, correlation_page(report, drawings))
+    return page
+
+
+Drawings = dict[str, list[Drawing]]
+"""Plots by the part of the page they stand in."""
+
+
+def draw_all(report: CorrelationReport) -> Drawings:
+    """Return all plots; parts about the truth are empty where it is not known."""
+    many = len(report.columns) > 1 and len(report.models) > 2
+    parts: Drawings = {"redundancy": [draw_heat_map(report)] if many else []}
+    if report.judged:
+        parts |= {
+            "overview": [draw_overview(report)],
+            "scatter": [draw_score(i, one, report) for i, one in enumerate(report.agreements)],
+            "curves": draw_curves(report),
+            "groups": draw_forests(report),
+        }
+    return parts
+
+
+def draw_overview(report: CorrelationReport) -> Drawing:
+    """Draw the intervals of all scores and controls, strongest first."""
+    order = report.agreements
+    return draw(
+        lambda ax: plot_intervals(
+            [one.name for one in order],
+            np.array([one.rho for one in order]),
+            np.array([one.interval for one in order]).reshape(-1, 2),
+            ax=ax,
+            controls=list(report.all_controls),
+            ceiling=report.ceiling,
+        ),
+        name="overview",
+        description="Rank correlation of each score with the true mIoU, with 95 % intervals",
+        size=(9.6, 1.2 + 0.34 * max(len(order), 1)),
+    )
+
+
+def draw_score(position: int, one: Agreement, report: CorrelationReport) -> Drawing:
+    """Draw one score against the truth; the position keeps file names apart."""
+    title = f"{one.name}: ρ {decimal(one.rho, 2)}, n = {one.n}"
+    return draw(
+        lambda ax: plot_agreement(
+            report.values(one.name),
+            report.true,
+            ax=ax,
+            title=title,
+            name=one.name,
+            groups=report.chosen(report.groups) or (),
+            seed=report.seed,
+        ),
+        name=f"score-{position:02d}-{file_name(one.name)}",
+        description=f"{title}, against the true target mIoU",
+        size=(4.2, 3.4),
+    )
+
+
+def draw_curves(report: CorrelationReport) -> list[Drawing]:
+    """Draw regrets and learning curves of the best scores."""
+    names = [one.name for one in report.scored[:CURVES]]
+    if not names:
+        return []
+    chance = [random_regret(report.true, k) for k in range(1, min(CURVE, len(report.true)) + 1)]
+    regrets = {name: regret_curve(report.values(name), report.true) for name in names}
+    learning = {name: learning_curve(report.values(name), report.ranking) for name in names[:3]}
+    return [
+        draw(
+            lambda ax: plot_regrets(regrets, np.array(chance), ax=ax),
+            name="regret",
+            description="True mIoU lost by looking only at the k models with the best scores",
+            size=(8.0, 4.4),
+        ),
+        draw(
+            lambda ax: plot_learning(learning, ax=ax),
+            name="learning",
+            description="Rank correlation by number of models, with 95 % ranges of subsets",
+            size=(8.0, 4.4),
+        ),
+    ]
+
+
+def draw_forests(report: CorrelationReport) -> list[Drawing]:
+    """Draw the correlations inside the groups, for the best scores; nothing for one group."""
+    chosen = [one for one in report.scored[:FORESTS] if one.within]
+    return [draw_forest(place, one) for place, one in enumerate(chosen)]
+
+
+def draw_forest(place: int, one: Agreement) -> Drawing:
+    """Draw the correlations of one score inside the groups."""
+    pooled = GroupAgreement(name=one.name, n=one.n, rho=one.rho, interval=one.interval)
+    return draw(
+        lambda ax: titled(plot_forest(pooled, one.within, one.within_rho, ax=ax), one.name),
+        name=f"groups-{place:02d}-{file_name(one.name)}",
+        description=f"Rank correlation of {one.name} inside each group of models",
+        size=(6.4, 1.6 + 0.34 * (len(one.within) + 2)),
+    )
+
+
+def titled(ax: Axes, title: str) -> Axes:
+    """Give axes a title and return them."""
+    ax.set_title(title)
+    return ax
+
+
+def draw_heat_map(report: CorrelationReport) -> Drawing:
+    """Draw how alike scores and controls are."""
+    side = 2.6 + 0.3 * len(report.columns)
+    return draw(
+        lambda ax: plot_heat_map(list(report.columns), report.redundancy, ax=ax),
+        name="redundancy",
+        description="Rank correlation of each pair of scores, alike ones side by side",
+        size=(side + 1.2, side),
+    )
+
+
+def correlation_page(report: CorrelationReport, drawings: Drawings) -> str:
+    """Return the whole page."""
+    header = tag(
+        "header",
+        tag("p", "Correlation report", class_="kicker"),
+        tag("h1", report.title),
+        *map(prose, summarise(report)),
+    )
+    parts = {
+        "table": ("Scores", "How each score ranks", ranking_part(report, drawings)),
+        "plots": ("Plots", "Score against truth", scatter_part(drawings)),
+        "curves": ("Choosing", "What choosing by a score loses", curve_part(drawings)),
+        "groups": ("Groups", "Inside groups of models", group_part(drawings)),
+        "redundancy": ("Redundancy", "Which scores say the same", redundancy_part(drawings)),
+        "labels": ("Target labels", "Where target labels were opened", label_part(report)),
+        "method": ("Method", "How this was computed", method(report)),
+    }
+    shown = {anchor: part for anchor, part in parts.items() if part[2]}
+    return document(
+        report.title,
+        header,
+        *(section(title, *content, anchor=key) for key, (_, title, content) in shown.items()),
+        contents={anchor: short for anchor, (short, _, _) in shown.items()},
+    )
+
+
+def ranking_part(report: CorrelationReport, drawings: Drawings) -> list[Markup]:
+    """Return the overview, the table and the comparisons; nothing without a truth."""
+    overview = [picture(one, class_="plot wide") for one in drawings.get("overview", ())]
+    if not overview:
+        return []
+    return [*overview, agreement_table(report), undefined_notes(report), *comparison_part(report)]
+
+
+def comparison_part(report: CorrelationReport) -> list[Markup]:
+    """Return how much stronger scores are than others, if anything was compared."""
+    if not report.differences:
+        return []
+    rows = [
+        tag(
+            "tr",
+            cell(f"{one.first} against {one.second}", class_="first"),
+            cell(decimal(one.value, 2), value=one.value),
+            cell(interval_words(one.interval), value=one.interval[0]),
+            cell(str(one.n), value=float(one.n)),
+        )
+        for one in report.differences
+    ]
+    header = ("difference of |ρ|", "value", "95 % interval", "n")
+    note = (
+        "Both scores are judged on the same resamples, so what they share cancels. The strongest "
+        "score was picked after looking, which flatters it; a pair named beforehand is not."
+    )
+    return [tag("h3", "Against each other"), table(header, rows, numeric=header[1:]), prose(note)]
+
+
+def scatter_part(drawings: Drawings) -> list[Markup]:
+    """Return one scatter plot per score."""
+    plots = [picture(one, class_="plot small") for one in drawings.get("scatter", ())]
+    note = "Every dot is a model; a good score falls from left to right."
+    return [tag("p", note, class_="note"), tag("div", *plots, class_="grid")] if plots else []
+
+
+def curve_part(drawings: Drawings) -> list[Markup]:
+    """Return regrets and learning curves."""
+    captions = (
+        "How much mIoU is lost when only the k models with the best scores are evaluated. The "
+        "dotted line draws them by lot.",
+        f"ρ over {SUBSETS} random subsets of the bank: median, and the range of 95 % of them. It "
+        "shows what a smaller bank would have said.",
+    )
+    plots = drawings.get("curves", ())
+    return [picture(one, caption) for one, caption in zip(plots, captions, strict=False)]
+
+
+def group_part(drawings: Drawings) -> list[Markup]:
+    """Return the correlations inside groups."""
+    plots = [picture(one) for one in drawings.get("groups", ())]
+    note = "Groups that differ can hide or feign a correlation when all are pooled."
+    return [tag("p", note, class_="note"), tag("div", *plots, class_="columns")] if plots else []
+
+
+def redundancy_part(drawings: Drawings) -> list[Markup]:
+    """Return the map of all scores."""
+    note = "Numbers are hundredths. Scores in one block say the same; pairs from two blocks add up."
+    plots = [picture(one, note, class_="plot wide") for one in drawings["redundancy"]]
+    return list(plots)
+
+
+def label_part(report: CorrelationReport) -> list[Markup]:
+    """Return when target labels were opened."""
+    opened = [tag("li", note) for note in report.opened_labels]
+    text = "The true mIoU needs target labels; no score and no search reads them."
+    return [tag("p", text), tag("ul", *opened, class_="plain") if opened else Markup("")]
+
+
+def agreement_table(report: CorrelationReport) -> Markup:
+    """Return the table of scores, strongest first."""
+    rows = []
+    for one in report.agreements:
+        name, *texts = agreement_cells(one, report)
+        numbers = zip(texts, sort_keys(one), strict=True)
+        cells = [cell(text, value=value) for text, value in numbers]
+        kind = CONTROL if one.name in report.all_controls else None
+        rows.append(tag("tr", cell(name, class_="first"), *cells, class_=kind))
+    return table(HEADER, rows, numeric=HEADER[1:])
+
+
+def undefined_notes(report: CorrelationReport) -> Markup:
+    """Say why some scores have no numbers."""
+    reasons = [f"{one.name}: {one.reason}." for one in report.agreements if one.reason]
+    return join(tag("p", reason, class_="note") for reason in reasons)
+
+
+def method(report: CorrelationReport) -> list[Markup]:
+    """Return how the numbers came about and how to read them."""
+    return [*(tag("p", text) for text in METHOD), facts(report.facts)]
+
+
+METHOD: Sequence[str] = (
+    "A score is better when it is smaller and mIoU when it is larger, so a good score has a "
+    "negative correlation. ρ is Spearman's rank correlation, τ-b Kendall's; in the weighted ρ "
+    "models that either side holds to be good weigh more. The interval is the 95 % percentile "
+    f"interval of {DRAWS} resamples of the models, in which an architecture trained with several "
+    f"seeds stays together; p comes from {PERMUTATIONS} permutations inside the groups, and is "
+    "then corrected for the number of scores (Holm). A model without a score is left out for that "
+    "score; n says how many are left.",
+    "“Pairs right” is the share of pairs of models that the score orders as the truth does (50 % "
+    "is chance). “Top half” is ρ among the better half of the models, where a search operates. "
+    "“Given MACs” is what remains once the number of multiply-adds is taken out of both. “Within” "
+    "is the mean of ρ inside the groups. Regret@k is the mIoU, in points, lost by looking only "
+    "at the k models with the best scores; precision@10 the share of the ten best models among "
+    "the ten best scores; “worst pick” the place of the worst model that the score could pick. "
+    "The noise ceiling is the root of the share of the variance of mIoU that is not due to the "
+    "seed. Rows marked as control are no scores: a score that ranks no better than they do tells "
+    "nothing new, and “random” shows what chance gives in this bank.",
+)

@@ -1,0 +1,178 @@
+"""What the correlation report says in plain sentences, before any table."""
+
+import math
+
+from autoadapt.analysis.correlation import TOP, Agreement
+from autoadapt.analysis.correlation_report import (
+    HEADER,
+    RANDOM,
+    CorrelationReport,
+    agreement_cells,
+)
+from autoadapt.analysis.tables import decimal, percent, text_table
+
+TERMINAL = ("score", "ρ", "95 % interval", "τ-b", "pairs right", "ρ, top half", "regret@1", "n")
+"""The columns that fit a terminal."""
+TOO_MANY_MISSING = "more than half of the models lack it"
+
+
+def correlation_text(report: CorrelationReport) -> str:
+    """Return summary and table for a terminal."""
+    places = [HEADER.index(name) for name in TERMINAL]
+    rows = [agreement_cells(one, report) for one in report.agreements]
+    shown = [[row[place] for place in places] for row in rows]
+    table = ["", text_table(TERMINAL, shown)] if shown else []
+    return "\n".join([*summarise(report), *table])
+
+
+def summarise(report: CorrelationReport) -> list[str]:
+    """Return what the numbers say."""
+    if not report.judged:
+        return [opening(report), *without_truth(report)]
+    scored = [one for one in report.agreements if one.name in report.scores]
+    sentences = [opening(report), *absent_truths(report), *absent_scores(scored)]
+    if not report.scored:
+        reasons = sorted({one.reason or TOO_MANY_MISSING for one in scored}) or [
+            "there is no score"
+        ]
+        return [*sentences, f"No score could be judged: {'; '.join(reasons)}."]
+    best = report.scored[0]
+    if best.rho >= 0:
+        return [*sentences, "No score ranks the models in the right direction."]
+    return [*sentences, *best_sentences(best), *doubts(best, report)]
+
+
+def opening(report: CorrelationReport) -> str:
+    """Say what was compared."""
+    number = len(report.judged)
+    text = f"{len(report.scores)} label-free score{'s' * (len(report.scores) != 1)}"
+    if not number:
+        return f"{text}, but no model with a true target mIoU yet."
+    text += f" compared with the true target mIoU of {number} model{'s' * (number != 1)}"
+    return f"{text} (from {percent(report.true.min())} to {percent(report.true.max())} %)."
+
+
+def without_truth(report: CorrelationReport) -> list[str]:
+    """Say what is left when no true metric is known."""
+    number = len(report.models)
+    if not number:
+        return []
+    return [
+        f"The {number} model{'s have' if number != 1 else ' has'} scores only: how well they rank "
+        "cannot be said without true metrics. Give the config a data.evaluation section to have "
+        "them measured."
+    ]
+
+
+def absent_truths(report: CorrelationReport) -> list[str]:
+    """Say how many models have no true metric."""
+    missing = len(report.models) - len(report.judged)
+    if not missing:
+        return []
+    words = "1 model has" if missing == 1 else f"{missing} models have"
+    return [f"{words} no true mIoU and could not be compared."]
+
+
+def absent_scores(scored: list[Agreement]) -> list[str]:
+    """Say which scores are not there for all models, or cannot be used."""
+    dropped = [f"“{one.name}” {one.dropped}" for one in scored if one.dropped and not one.reason]
+    sentences = []
+    if dropped:
+        sentences.append(f"Models left out because the score is missing: {', '.join(dropped)}.")
+    for one in scored:
+        if one.reason and len(scored) > 1:
+            sentences.append(f"“{one.name}” could not be judged: {one.reason}.")
+    return sentences
+
+
+def best_sentences(best: Agreement) -> list[str]:
+    """Say how well the best score ranks."""
+    low, high = best.interval
+    sentences = [
+        f"“{best.name}” ranks them best: it puts {percent(best.pair_accuracy)} % of all pairs of "
+        f"models in the right order (50 % is chance), Spearman ρ {decimal(best.rho, 2)} (95 % "
+        f"interval {decimal(low, 2)} to {decimal(high, 2)}).",
+        f"The model it would pick is {percent(best.regret)} points of mIoU below the best one"
+        + shortlist(best)
+        + ".",
+    ]
+    if not math.isnan(best.top_half):
+        low, high = best.top_interval
+        words = f"Among the better half of the models alone, ρ is {decimal(best.top_half, 2)}"
+        if not math.isnan(low):
+            words += f" ({decimal(low, 2)} to {decimal(high, 2)})"
+        unsure = not high < 0
+        sentences.append(words + (", which chance alone could give." if unsure else "."))
+    return sentences
+
+
+def shortlist(best: Agreement) -> str:
+    """Say what the best of the top 5 loses, next to five models drawn by lot."""
+    regret, chance = best.regrets[1], best.random_regrets[1]
+    if math.isnan(regret):
+        return ""
+    return (
+        f"; the best of its top {TOP[1]} is {percent(regret)} points below it "
+        f"(by lot: {percent(chance)})"
+    )
+
+
+def doubts(best: Agreement, report: CorrelationReport) -> list[str]:
+    """Say what weakens the finding: chance, choosing among many scores, controls, noise."""
+    sentences = []
+    if not best.interval[1] < 0:
+        sentences.append("Its interval reaches 0: more models are needed to tell it from chance.")
+    elif best.p_holm > 0.05:
+        sentences.append(
+            f"As the best of {len(report.scores)} scores it could still be chance "
+            f"(corrected p {decimal(best.p_holm, 2)})."
+        )
+    return [*sentences, *beside_controls(best, report), *pooling(best), *noise(report)]
+
+
+def beside_controls(best: Agreement, report: CorrelationReport) -> list[str]:
+    """Say how strong the controls are."""
+    known = [
+        one
+        for one in report.agreements
+        if one.name in report.controls and one.name != RANDOM and not math.isnan(one.rho)
+    ]
+    if not known:
+        return []
+    control = max(known, key=lambda one: abs(one.rho))
+    if abs(control.rho) >= abs(best.rho):
+        verdict = "it says as much, so this is no evidence for the score"
+    elif unproven(best.name, control.name, report):
+        verdict = "less than the score, but by no more than chance could make"
+    else:
+        verdict = "less than the score"
+    return [f"As a control, {control.name} alone reaches ρ {decimal(control.rho, 2)}: {verdict}."]
+
+
+def unproven(first: str, second: str, report: CorrelationReport) -> bool:
+    """Whether the interval of the gain of a score over a control reaches 0."""
+    return any(
+        not one.interval[0] > 0
+        for one in report.differences
+        if (one.first, one.second) == (first, second)
+    )
+
+
+def pooling(best: Agreement) -> list[str]:
+    """Warn where groups together look unlike each of them (Simpson's paradox)."""
+    if math.isnan(best.within_rho):
+        return []
+    words = f"Inside single groups ρ is {decimal(best.within_rho, 2)} on average"
+    if best.within_rho > 0.5 * best.rho:
+        words += ": much of the correlation lies between the groups, not among their models"
+    return [words + "."]
+
+
+def noise(report: CorrelationReport) -> list[str]:
+    """Say what the noise of retraining leaves possible."""
+    if math.isnan(report.ceiling):
+        return []
+    return [
+        f"Retraining with other seeds changes the true mIoU as well: no score can be expected to "
+        f"reach more than |ρ| {decimal(report.ceiling, 2)} here."
+    ]
