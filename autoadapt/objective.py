@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
+from autoadapt.config.named_objectives import with_named
 from autoadapt.config.settings import ObjectiveSettings, TermSettings
 from autoadapt.errors import ConfigError, RunError
 from autoadapt.records import Record, finished
@@ -116,6 +118,10 @@ class Objective:
     - ``hinge``: weight * max(0, value / b - 1), nothing within the budget
     - ``linear``: weight * value / b
     - ``raw``: weight * value
+    - ``guard``: weight * max(0, value - limit), nothing up to the limit
+
+    A trial that lacks the score of a guard has no objective: a guard that cannot look must not
+    let pass.
 
     Source: AutoAdapt (arXiv 2106.13227), equation 6; the standardisation is ours.
     """
@@ -207,12 +213,52 @@ class Objective:
             return value / self._budgets[index]
         if term.form == "hinge":
             return max(0.0, value / self._budgets[index] - 1.0)
+        if term.form == "guard":
+            return max(0.0, value - term.limit)
         clip = self.settings.clip
         return min(clip, max(-clip, self._standardised(term.score, value)))
 
     def _standardised(self, score: str, value: float) -> float:
         standard = self.calibration.terms[score]
         return (value - standard.median) / standard.scale
+
+
+def named(name: str) -> ObjectiveSettings:
+    """Return an objective of ``config/objectives``, or of a file like those, by name or path.
+
+    Raises:
+        ConfigError: There is none, or it is wrong.
+    """
+    try:
+        settings: ObjectiveSettings = TypeAdapter(ObjectiveSettings).validate_python(
+            with_named(name)
+        )
+    except ValueError as error:
+        raise ConfigError(f"objective {name}: {error}") from None
+    return settings
+
+
+def columns(
+    records: Sequence[Record],
+    objectives: Mapping[str, ObjectiveSettings],
+    reference_costs: Mapping[str, float],
+) -> dict[str, list[float | None]]:
+    """Return the values of several objectives on a closed set of trials, by name.
+
+    Each is standardised by its ``calibration`` trials of this set, all of them where it names no
+    number. One that cannot be had, because no trial has a score of it or a budget is missing, is
+    left out; a trial that lacks a score has None.
+    """
+    found: dict[str, list[float | None]] = {}
+    for name, settings in objectives.items():
+        try:
+            objective = Objective(settings, calibrate(records, settings), reference_costs)
+        except (RunError, ConfigError):
+            continue
+        values = [objective(record) for record in records]
+        if any(value is not None for value in values):
+            found[name] = values
+    return found
 
 
 def _value(record: Record, score: str) -> float | None:

@@ -1,15 +1,19 @@
 """The objective by hand, and why its calibration is frozen."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from autoadapt.config.named_objectives import names, summary_of
 from autoadapt.config.settings import ObjectiveSettings, TermSettings
 from autoadapt.errors import ConfigError, RunError
-from autoadapt.objective import Calibration, Objective, Standard, calibrate
+from autoadapt.objective import Calibration, Objective, Standard, calibrate, columns, named
+from autoadapt.plugins import available
 from autoadapt.records import Record, Status
 from autoadapt.space.architecture import Architecture
 
@@ -224,3 +228,99 @@ def test_frozen_calibration_keeps_the_order_of_old_trials_where_z_scores_turn_it
     assert frozen(record(a)) == frozen(record(a))
     # Statistics of the grown population, were they used, would have turned the order.
     assert difference(grown) > 0
+
+
+def test_a_guard_adds_nothing_up_to_its_limit() -> None:
+    guard = TermSettings(score="collapse", weight=100.0, form="guard", limit=0.2)
+    objective = Objective(settings(MMD, guard), FROZEN, REFERENCE)
+
+    assert objective(record({"mmd": 0.25, "collapse": 0.2})) == 0.0
+    assert objective(record({"mmd": 0.25, "collapse": 0.3})) == pytest.approx(10.0)
+    assert objective(record({"mmd": 0.25})) is None
+
+
+PAPER = {
+    "mmd": ["mmd"],
+    "ent": ["entropy"],
+    "mmd_ent": ["mmd", "entropy"],
+    "reent": ["reent"],
+    "mmd_reent": ["mmd", "reent"],
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_objectives_of_the_paper_by_name(name: str) -> None:
+    found = named(name)
+
+    assert [(t.score, t.weight, t.form) for t in found.terms] == [
+        (score, 1.0, "standard") for score in PAPER[name]
+    ]
+    assert found.name == name
+
+
+def test_the_default_has_a_name() -> None:
+    assert named("default") == dataclasses.replace(ObjectiveSettings(), name="default")
+    assert [(t.score, t.weight, t.form) for t in ObjectiveSettings().terms] == [
+        ("mmd", 1.0, "standard"),
+        ("reent", 1.0, "standard"),
+        ("macs", 10.0, "hinge"),
+    ]
+
+
+@pytest.mark.parametrize("name", names())
+def test_shipped_objectives_name_scores_and_say_what_they_are(name: str) -> None:
+    scores = {term.score for term in named(name).terms}
+
+    assert scores <= {*available("scores"), "macs", "params"}
+    assert len(summary_of(name)) > 10
+
+
+def test_a_file_stands_for_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("terms: [{score: rsi, weight: 2}]\nclip: 3\n")
+
+    assert named(str(file)).terms == (TermSettings(score="rsi", weight=2.0),)
+    assert named(str(file)).clip == 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", "is no objective: expected a mapping with 'terms'"),
+        ("clip: 3", "is no objective: expected a mapping with 'terms'"),
+        ("terms: [", "is not valid YAML"),
+        ("terms: [{scores: mmd}]", "scores"),
+    ],
+)
+def test_files_that_are_no_objective(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text)
+
+    with pytest.raises(ConfigError, match=message):
+        named(str(file))
+
+
+def test_unknown_name_of_an_objective() -> None:
+    with pytest.raises(ConfigError, match=r"no objective named 'mmd_rent', did you mean"):
+        named("mmd_rent")
+
+
+def test_objectives_as_columns_of_a_closed_set() -> None:
+    trials = [record({"mmd": m, "entropy": e}) for m, e in ((0.1, 0.4), (0.2, 0.2), (0.4, 0.3))]
+    trials.append(record({"entropy": 0.3}))
+
+    found = columns(trials, {name: named(name) for name in PAPER}, {})
+
+    assert list(found) == ["mmd", "ent", "mmd_ent"]  # nobody has ReEnt
+    # Median 0.2, deviations 0.1, 0, 0.2: scale 0.14826.
+    assert found["mmd"] == [
+        pytest.approx(-0.1 / 0.14826),
+        0.0,
+        pytest.approx(0.2 / 0.14826),
+        None,
+    ]
+    assert found["mmd_ent"][3] is None
+    assert [None if v is None else round(v, 6) for v in found["mmd_ent"]] == [
+        None if a is None or b is None else round(a + b, 6)
+        for a, b in zip(found["mmd"], found["ent"], strict=True)
+    ]

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from autoadapt.config.conventions import WORKING, ConventionChoice, Side
+from autoadapt.config.named_objectives import keys_of, with_named
 from autoadapt.config.preprocessing import Preprocessing, with_preset
 
 Positive = Annotated[int, Field(gt=0)]
@@ -287,38 +288,43 @@ class TermSettings(Strict):
         score: Name of a score of ``scores``, or a cost (``macs``, ``params``).
         weight: Factor after standardisation.
         form: ``standard`` uses the frozen robust z-score; ``hinge`` the relative excess over
-            ``budget``; ``linear`` the ratio to ``budget``, the paper's term; ``raw`` the value.
+            ``budget``; ``linear`` the ratio to ``budget``, the paper's term; ``raw`` the value;
+            ``guard`` the excess over ``limit``, which should cost more than all else can gain.
         budget: For ``hinge`` the value up to which nothing is added, for ``linear`` the unit;
             absent: the cost of the reference architecture of the space.
+        limit: For ``guard``: up to this value of the score nothing is added.
     """
 
     score: str
     weight: float = 1.0
-    form: Literal["standard", "hinge", "linear", "raw"] = "standard"
+    form: Literal["standard", "hinge", "linear", "raw", "guard"] = "standard"
     budget: Above0 | None = None
+    limit: float = 0.0
 
 
-def paper_terms() -> tuple[TermSettings, ...]:
-    """``MMD + ReEnt + lambda * MACs`` with MACs as a hinge on a budget."""
-    return (
-        TermSettings(score="mmd"),
-        TermSettings(score="reent"),
-        TermSettings(score="macs", weight=10.0, form="hinge"),
-    )
+def default_terms() -> tuple[TermSettings, ...]:
+    """Return the terms of the objective named ``default``."""
+    return tuple(TermSettings(**term) for term in keys_of("default")["terms"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveSettings(Strict):
     """The number a search minimises: a weighted sum of standardised terms.
 
+    In a file: ``objective: mmd_reent``, ``objective: {name: mmd_reent, calibration: 8}``, or the
+    terms themselves.
+
     Attributes:
+        name: Of an objective in ``config/objectives``, or the path of a file like those; what it
+            says holds for the keys that are not given.
         calibration: Number of first finished trials whose medians and deviations standardise
             the terms, frozen for the rest of the run; absent: half of the trials, 30 at most.
         calibration_from: A ``calibration.json`` of another run to use instead.
         clip: Largest standardised value of a term, either way.
     """
 
-    terms: tuple[TermSettings, ...] = field(default_factory=paper_terms)
+    name: str = ""
+    terms: tuple[TermSettings, ...] = field(default_factory=default_terms)
     calibration: Positive | None = None
     calibration_from: str | None = None
     clip: Above0 = 5.0
@@ -349,12 +355,15 @@ class ScoringSettings(Strict):
         pixels_per_image: Sampled feature locations per image.
         scores: Names of scores; those that the objective needs are added.
         options: Options per score, e.g. ``{reent: {variant: mass}}``.
+        committee: Model files (``model.safetensors``) that never change while this search runs;
+            ``committee_agreement`` compares every candidate with them.
     """
 
     images: Positive = 100
     pixels_per_image: Positive = 16
     scores: tuple[str, ...] = ()
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    committee: tuple[str, ...] = ()
     regions: RegionSettings = field(default_factory=RegionSettings)
     batch_size: Positive = 8
 
@@ -477,7 +486,9 @@ class ExperimentSettings(Strict):
     device: Device = "auto"
     threads: Positive | None = None
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
-    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    objective: Annotated[ObjectiveSettings, BeforeValidator(with_named)] = field(
+        default_factory=ObjectiveSettings
+    )
     executor: ExecutorSettings = field(default_factory=ExecutorSettings)
     adapt: AdaptSettings | None = None
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)

@@ -12,6 +12,7 @@ from autoadapt.analysis.report import Sample, SearchReport, write_report
 from autoadapt.analysis.results import AdaptationResult
 from autoadapt.analysis.tables import quantity
 from autoadapt.config.conventions import convention_words
+from autoadapt.config.named_objectives import names as names_of_objectives
 from autoadapt.data.classes import ClassTable, colorize
 from autoadapt.data.open import class_table
 from autoadapt.experiment.adapt import contender_folders, title_of
@@ -23,6 +24,8 @@ from autoadapt.experiment.trial import domains_of, pick_device, scored_images
 from autoadapt.files import write_json
 from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.networks.build import describe
+from autoadapt.objective import columns as objective_columns
+from autoadapt.objective import named
 from autoadapt.records import Record, finished
 from autoadapt.training.model import find_model, load_model
 
@@ -206,10 +209,15 @@ def true_miou(experiment: Experiment, record: Record) -> float:
 
 
 def score_columns(experiment: Experiment, records: list[Record]) -> dict[str, list[float | None]]:
-    """Return each score and the objective, one value per candidate, nothing where it failed."""
+    """Return each score and objective, one value per candidate, nothing where it failed.
+
+    Besides the objective of the run, those that come with the package, as far as the scores are
+    there: each standardised by the candidates of this run.
+    """
     names = sorted({name for record in records for name in record.scores} - {"macs", "params"})
     columns: dict[str, list[float | None]] = {
         name: [record.scores.get(name) for record in records] for name in names
     }
     columns["objective"] = [experiment.controller.value(record) for record in records]
-    return columns
+    others = {f"objective {name}": named(name) for name in names_of_objectives()}
+    return columns | objective_columns(records, others, experiment.controller.reference_costs)
