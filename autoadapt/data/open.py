@@ -94,6 +94,20 @@ def open_source(settings: DataSettings) -> LabelledImages:
     return _open_labelled(settings, "source")
 
 
+def open_held_out(data: DataSettings) -> LabelledImages:
+    """Return the source images that ``data.source.hold_out`` keeps out of training.
+
+    Raises:
+        ConfigError: It keeps none.
+    """
+    if not data.source.hold_out:
+        raise ConfigError(
+            "data.source.hold_out is 0, so every source image was trained on; set it (DAST: 500 of "
+            "GTA5, 400 of SYNTHIA), train with it, and validate with the same config"
+        )
+    return open_source(replace(data, source=replace(data.source, side="validation")))
+
+
 def open_further_sources(settings: DataSettings) -> dict[str, LabelledImages]:
     """Return the other labelled sources by name, at the size and with the classes of the first.
 

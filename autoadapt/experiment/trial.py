@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from torch import Tensor, nn
+from torch import Tensor
 
-from autoadapt.config.load import make, score_names, to_plain
+from autoadapt.config.load import expand, make, score_names, to_plain
 from autoadapt.config.settings import (
     DataSettings,
     ExperimentSettings,
@@ -35,6 +35,7 @@ from autoadapt.data.images import LabelledImages, UnlabelledImages
 from autoadapt.data.open import (
     class_names,
     open_further_sources,
+    open_held_out,
     open_source,
     open_target,
 )
@@ -42,20 +43,21 @@ from autoadapt.data.regions import RegionMaps
 from autoadapt.data.training import TrainingData
 from autoadapt.data.transforms import normalise
 from autoadapt.data.views import joined
-from autoadapt.errors import AutoAdaptError, ExecutorError, TrainingDivergedError
+from autoadapt.errors import AutoAdaptError, ConfigError, ExecutorError, TrainingDivergedError
 from autoadapt.experiment.weights import start_of
 from autoadapt.files import sweep, waiting_lock, write_json, write_text
 from autoadapt.interrupts import heeding
 from autoadapt.networks.build import build
+from autoadapt.networks.contract import SegmentationNetwork
 from autoadapt.records import Record
 from autoadapt.scores._collect import Sample, collect
 from autoadapt.scores._compute import compute
 from autoadapt.scores._compute import make as make_score
-from autoadapt.scores.base import Score, Statistics
+from autoadapt.scores.base import Need, Score, Statistics
 from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
-from autoadapt.training.fit import Fitted, Progress, fit
-from autoadapt.training.model import MODEL, card_of, save_model
+from autoadapt.training.fit import Fitted, Progress, fit, shares_of
+from autoadapt.training.model import MODEL, card_of, load_model, save_model
 from autoadapt.uda.base import Method
 
 OnProgress = Callable[[int, Progress], None]
@@ -275,8 +277,19 @@ def evaluate_candidate(
         folder=task.folder,
         on_progress=None if on_progress is None else functools.partial(on_progress, task.number),
     )
-    statistics = measure(fitted.predictor, domains, settings, device, task.costs)
-    scores, errors = compute(scores_of(settings), statistics)
+    scorers = scores_of(settings)
+    statistics = measure(
+        fitted,
+        domains,
+        settings,
+        device=device,
+        costs=task.costs,
+        needs=frozenset[Need]().union(*(score.needs for score in scorers.values())),
+        untrained=lambda: build(
+            task.architecture, len(domains.classes), seed=derive(seed, "network")
+        ),
+    )
+    scores, errors = compute(scorers, statistics)
     return record_of(
         task,
         settings,
@@ -349,13 +362,26 @@ def scores_of(settings: ExperimentSettings) -> dict[str, Score]:
 
 
 def measure(
-    predictor: nn.Module,
+    fitted: Fitted,
     domains: Domains,
     settings: ExperimentSettings,
+    *,
     device: torch.device,
     costs: Mapping[str, float],
+    needs: frozenset[Need] = frozenset(),
+    untrained: Callable[[], SegmentationNetwork] | None = None,
 ) -> Statistics:
-    """Collect the statistics of one candidate on the fixed sample of both domains."""
+    """Collect the statistics of one candidate on the fixed sample of both domains.
+
+    Args:
+        fitted: The candidate.
+        domains: Both, without labels of the target.
+        settings: What is looked at.
+        device: Where the candidate is.
+        costs: Of its architecture.
+        needs: Of all scores together.
+        untrained: Builds the candidate as it was before training.
+    """
     size, convention = settings.scoring.batch_size, settings.data.normalisation
     sample = Sample(
         source=picked(domains.source.unlabelled(), settings).batches(size, convention),
@@ -363,5 +389,76 @@ def measure(
         regions=region_maps(settings, domains),
         pixels_per_image=settings.scoring.pixels_per_image,
         seed=settings.seed,
+        held_out=held_out_batches(settings) if "held_out" in needs else (),
+        source_prior=source_prior(domains) if "source_prior" in needs else None,
+        committee=committee_maps(settings, domains, device) if "committee" in needs else (),
     )
-    return collect(predictor, sample, costs=costs, device=device)
+    teacher = fitted.modules.get("teacher")
+    return collect(
+        fitted.predictor,
+        sample,
+        costs=costs,
+        device=device,
+        needs=needs,
+        teacher=fitted.network if teacher is fitted.predictor else teacher,
+        untrained=untrained,
+    )
+
+
+def source_prior(domains: Domains) -> NDArray[np.float64]:
+    """Return the class shares of the source labels, (C,)."""
+    return shares_of(domains.source, len(domains.classes)).double().numpy()
+
+
+def held_out_batches(settings: ExperimentSettings) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield images and labels of the source that training does not see; nothing if all is seen."""
+    if not settings.data.source.hold_out:
+        return
+    labelled = open_held_out(settings.data)
+    chosen = scored_images(len(labelled), settings.scoring.images)
+    for places in chunks(len(chosen), settings.scoring.batch_size):
+        indices = [chosen[place] for place in places]
+        images = normalise(labelled.images(indices), settings.data.normalisation)
+        yield images, torch.from_numpy(labelled.labels(indices).astype(np.int64))
+
+
+def committee_maps(
+    settings: ExperimentSettings, domains: Domains, device: torch.device
+) -> tuple[NDArray[np.uint8], ...]:
+    """Return what each model of the committee predicts for the measured images, (N, H, W).
+
+    Raises:
+        CheckpointError: A model is missing or damaged.
+        ConfigError: A model predicts other classes.
+    """
+    key = "scoring.committee"
+    paths = tuple(Path(expand(text, key)) for text in settings.scoring.committee)
+    return tuple(member_maps(path, settings_key(settings), str(device)) for path in paths)
+
+
+def settings_key(settings: ExperimentSettings) -> str:
+    """Return the settings as JSON, by which what depends on them alone is remembered."""
+    return json.dumps(to_plain(settings), sort_keys=True)
+
+
+@functools.lru_cache(maxsize=32)
+def member_maps(path: Path, settings: str, device: str) -> NDArray[np.uint8]:
+    """Return the class maps of one model of the committee, computed once per process."""
+    experiment: ExperimentSettings = TypeAdapter(ExperimentSettings).validate_python(
+        json.loads(settings)
+    )
+    domains = domains_of(experiment.data)
+    model = load_model(path, torch.device(device))
+    if model.card.classes != domains.classes:
+        raise ConfigError(
+            f"scoring.committee: {path} predicts {', '.join(model.card.classes)}, expected the "
+            f"classes of this experiment: {', '.join(domains.classes)}"
+        )
+    chosen = picked(domains.target, experiment)
+    size = domains.target.size
+    return np.concatenate(
+        [
+            model.predict(np.stack([chosen[place] for place in places]), size)
+            for places in chunks(len(chosen), experiment.scoring.batch_size)
+        ]
+    )

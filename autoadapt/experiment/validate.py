@@ -8,17 +8,16 @@ image; 0.05 and 0.09, two of FDA's three, are almost certainly meant.
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autoadapt.config.settings import DataSettings, ExperimentSettings
+from autoadapt.config.settings import ExperimentSettings
 from autoadapt.data.cache import write_rows
 from autoadapt.data.images import LabelledImages, UnlabelledImages
-from autoadapt.data.open import open_source, open_target
+from autoadapt.data.open import open_held_out, open_target
 from autoadapt.data.views import repainted
 from autoadapt.errors import ConfigError
 from autoadapt.experiment.comparison import ModelFile
@@ -62,20 +61,6 @@ def validate_models(
             )
             found.append((model, evaluate(loaded, images, settings.evaluation)))
     return found
-
-
-def open_held_out(data: DataSettings) -> LabelledImages:
-    """Return the source images that ``data.source.hold_out`` keeps out of training.
-
-    Raises:
-        ConfigError: It keeps none.
-    """
-    if not data.source.hold_out:
-        raise ConfigError(
-            "data.source.hold_out is 0, so every source image was trained on; set it (DAST: 500 of "
-            "GTA5, 400 of SYNTHIA), train with it, and validate with the same config"
-        )
-    return open_source(replace(data, source=replace(data.source, side="validation")))
 
 
 def translated(

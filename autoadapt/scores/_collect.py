@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autoadapt import seeding
-from autoadapt.networks.contract import Output, upsample
+from autoadapt.data.batches import IGNORE
+from autoadapt.networks.contract import SegmentationNetwork, upsample
+from autoadapt.scores._agreement import pair_counts
 from autoadapt.scores._kernel import region_statistics
-from autoadapt.scores.base import RegionStatistics, Statistics
+from autoadapt.scores._views import Forward, View, class_map, views_of
+from autoadapt.scores._zero_cost import IMAGES, classifier_of, proxies
+from autoadapt.scores.base import Float, HeldOut, Need, RegionStatistics, Statistics
 
+ClassMap = NDArray[np.uint8]
 Single = NDArray[np.float32]
 
 
@@ -42,6 +47,10 @@ class Sample:
         regions: Regions of each target image, at its height and width.
         pixels_per_image: Locations per image at which features and outputs are kept.
         seed: Of the locations.
+        held_out: Labelled source images that no training saw, in batches of images and labels
+            (N, H, W), read once per candidate if a score asks for them.
+        source_prior: (C,) shares of the classes in the source labels.
+        committee: Class maps of the target images, (N, H, W), by each model of a frozen committee.
     """
 
     source: Iterable[Tensor]
@@ -49,15 +58,21 @@ class Sample:
     regions: RegionSource
     pixels_per_image: int
     seed: int
+    held_out: Iterable[tuple[Tensor, Tensor]] = ()
+    source_prior: Float | None = None
+    committee: Sequence[ClassMap] = ()
 
 
 def collect(
-    forward: Callable[[Tensor], Output],
+    forward: Forward,
     sample: Sample,
     *,
     costs: Mapping[str, float],
     modules: Sequence[nn.Module] = (),
     device: torch.device | str = "cpu",
+    needs: frozenset[Need] = frozenset(),
+    teacher: Forward | None = None,
+    untrained: Callable[[], SegmentationNetwork] | None = None,
 ) -> Statistics:
     """Run a candidate over the sample and keep what its scores need.
 
@@ -66,6 +81,10 @@ def collect(
     interpolated, which would smooth coarse maps more than fine ones. Memory does not grow with
     the number of images but for the statistics themselves.
 
+    Every target image is read once; what some scores need besides, such as the predictions of
+    the mirrored image, is computed while it is there, and only if ``needs`` names it. What cannot
+    be had is left out: the scores that need it then say so.
+
     Args:
         forward: A network, or the predictor of a UDA method.
         sample: What is looked at.
@@ -73,29 +92,45 @@ def collect(
         modules: All that must be in evaluation mode while ``forward`` runs; ``forward`` itself
             need not be listed. Their modes are restored.
         device: Where images go.
+        needs: Of all scores together (``Score.needs``).
+        teacher: The averaged network beside the candidate, if its method has one.
+        untrained: Builds the candidate as it was before training, the same each time.
 
     Raises:
         ValueError: A domain has no image, or the regions do not fit the target images.
     """
-    own = (forward,) if isinstance(forward, nn.Module) else ()
+    own = [one for one in (forward, teacher) if isinstance(one, nn.Module)]
     with evaluating([*own, *modules]), torch.no_grad():
+        parts = [part for module in [forward, *modules] for part in _parts(module)]
         source = _Domain("source", sample)
-        for logits, deep in _images(forward, sample.source, device):
-            source.add(logits, deep)
-        target = _Domain("target", sample)
-        regions: list[RegionStatistics] = []
-        for logits, deep in _images(forward, sample.target, device):
-            target.add(logits, deep)
-            regions.append(_regions_of(logits, sample.regions, len(regions)))
-    if len(regions) != len(sample.regions):
-        raise ValueError(f"{len(regions)} target images, but {len(sample.regions)} region maps")
+        for images in sample.source:
+            source.add_all(_outputs(forward, images, device))
+        target = _Target(sample, needs, views_of(needs, forward, parts, teacher))
+        for images in sample.target:
+            target.add_images(forward, images, device)
+        held_out = _held_out(forward, sample, device) if "held_out" in needs else None
+        first = target.first_images(device)
+        network = next((part for part in parts if isinstance(part, SegmentationNetwork)), None)
+        classifier = None
+        if "classifier" in needs and network is not None:
+            classifier = classifier_of(network, first[:1])
+    if len(target.regions) != len(sample.regions):
+        raise ValueError(
+            f"{len(target.regions)} target images, but {len(sample.regions)} region maps"
+        )
     return Statistics(
-        regions=tuple(regions),
+        regions=tuple(target.regions),
         source_features=source.stacked(source.features),
         target_features=target.stacked(target.features),
         source_outputs=source.stacked(source.outputs),
         target_outputs=target.stacked(target.outputs),
         costs=dict(costs),
+        held_out=held_out,
+        source_prior=sample.source_prior if "source_prior" in needs else None,
+        agreements=target.agreements(),
+        label_maps=target.label_maps(),
+        classifier=None if classifier is None else classifier.double().cpu().numpy(),
+        untrained=proxies(untrained, first) if "untrained" in needs and untrained else {},
     )
 
 
@@ -118,22 +153,43 @@ def locations(seed: int, domain: str, image: int, count: int) -> NDArray[np.floa
     return seeding.generator(seed, "locations", domain, image).random((count, 2))
 
 
-def _images(
-    forward: Callable[[Tensor], Output], batches: Iterable[Tensor], device: torch.device | str
+def _parts(forward: object) -> Iterator[nn.Module]:
+    if isinstance(forward, nn.Module):
+        yield from forward.modules()
+
+
+def _outputs(
+    forward: Forward, images: Tensor, device: torch.device | str
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield logits (C, H, W) at the size of the image and deep features (D, h, w), per image."""
-    for images in batches:
-        output = forward(images.to(device))
-        height, width = images.shape[-2:]
-        for logits, deep in zip(output.logits, output.features.deep, strict=True):
-            yield upsample(logits[None].float(), (height, width))[0], deep
+    output = forward(images.to(device))
+    height, width = images.shape[-2:]
+    for logits, deep in zip(output.logits, output.features.deep, strict=True):
+        yield upsample(logits[None].float(), (height, width))[0], deep
 
 
-def _regions_of(logits: Tensor, regions: RegionSource, index: int) -> RegionStatistics:
-    if index >= len(regions):
-        raise ValueError(f"more target images than the {len(regions)} region maps")
-    labels = np.asarray(regions[index], np.int32)
-    return region_statistics(logits, torch.from_numpy(labels), regions.count(index))
+def _held_out(forward: Forward, sample: Sample, device: torch.device | str) -> HeldOut | None:
+    """Return what labelled source images give, or None where there is none."""
+    domain = _Domain("held_out", sample)
+    labels: list[NDArray[np.int64]] = []
+    counts: Float | None = None
+    for images, truth in sample.held_out:
+        for (logits, deep), label in zip(_outputs(forward, images, device), truth, strict=True):
+            domain.add(logits, deep)
+            labels.append(_at(label[None], domain.places(len(labels)))[:, 0].numpy())
+            known = label.numpy() != IGNORE
+            found = logits.argmax(0).cpu().numpy()
+            more = pair_counts(label.numpy()[known], found[known], len(logits))
+            counts = more if counts is None else counts + more
+    if counts is None:
+        return None
+    chosen = np.concatenate(labels) != IGNORE
+    return HeldOut(
+        domain.stacked(domain.features)[chosen],
+        domain.stacked(domain.outputs)[chosen],
+        np.concatenate(labels)[chosen],
+        counts,
+    )
 
 
 class _Domain:
@@ -145,13 +201,20 @@ class _Domain:
         self.features: list[Single] = []
         self.outputs: list[Single] = []
 
+    def places(self, image: int) -> NDArray[np.float64]:
+        """Return the locations of an image."""
+        return locations(self.sample.seed, self.name, image, self.sample.pixels_per_image)
+
     def add(self, logits: Tensor, deep: Tensor) -> None:
         """Keep the locations of the next image."""
-        places = locations(
-            self.sample.seed, self.name, len(self.outputs), self.sample.pixels_per_image
-        )
+        places = self.places(len(self.outputs))
         self.features.append(_at(deep, places).float().cpu().numpy())
         self.outputs.append(_at(logits, places).float().softmax(1).cpu().numpy())
+
+    def add_all(self, images: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Keep the locations of several images."""
+        for logits, deep in images:
+            self.add(logits, deep)
 
     def stacked(self, values: list[Single]) -> Single:
         """Return all images in one array.
@@ -162,6 +225,72 @@ class _Domain:
         if not values:
             raise ValueError(f"no {self.name} image to measure")
         return np.concatenate(values)
+
+
+class _Target(_Domain):
+    """The target: also sums over regions, and what other opinions say of the same pixels."""
+
+    def __init__(self, sample: Sample, needs: frozenset[Need], views: Mapping[Need, View]) -> None:
+        super().__init__("target", sample)
+        self.needs = needs
+        self.views = views
+        self.regions: list[RegionStatistics] = []
+        self.maps: list[ClassMap] = []
+        self.first: list[Tensor] = []
+        self.counts: dict[tuple[Need, int], Float] = {}
+        self.has_opinions = bool(views) or bool(needs & {"committee", "label_maps"})
+
+    def add_images(self, forward: Forward, images: Tensor, device: torch.device | str) -> None:
+        """Measure the next images."""
+        if "classifier" in self.needs or "untrained" in self.needs:
+            self.first += list(images[: IMAGES - len(self.first)])
+        others = {need: view(images.to(device)) for need, view in self.views.items()}
+        opinions = {need: list(maps) for need, maps in others.items()}
+        for position, (logits, deep) in enumerate(_outputs(forward, images, device)):
+            index = len(self.regions)
+            self.add(logits, deep)
+            self.regions.append(_regions_of(logits, self.sample.regions, index))
+            if self.has_opinions:
+                own = logits.argmax(0).to(torch.uint8).cpu().numpy()
+                self._compare(own, index, {n: maps[position] for n, maps in opinions.items()})
+
+    def _compare(self, own: ClassMap, index: int, views: Mapping[Need, Tensor]) -> None:
+        if "label_maps" in self.needs:
+            self.maps.append(own)
+        for need, logits in views.items():
+            size = (own.shape[0], own.shape[1])
+            self._count(need, 0, own, class_map(logits, size).to(torch.uint8).cpu().numpy())
+        if "committee" in self.needs:
+            for number, member in enumerate(self.sample.committee):
+                self._count("committee", number, own, member[index])
+
+    def _count(self, need: Need, number: int, own: ClassMap, other: ClassMap) -> None:
+        more = pair_counts(own, other, self.outputs[0].shape[1])
+        before = self.counts.get((need, number))
+        self.counts[need, number] = more if before is None else before + more
+
+    def agreements(self) -> dict[str, tuple[Float, ...]]:
+        """Return the counts of pairs of classes, by opinion."""
+        found: dict[str, tuple[Float, ...]] = {}
+        for (need, _), counts in self.counts.items():
+            found[need] = (*found.get(need, ()), counts)
+        return found
+
+    def label_maps(self) -> ClassMap | None:
+        """Return the predicted classes of all images, if they are needed and of one size."""
+        sizes = {own.shape for own in self.maps}
+        return np.stack(self.maps) if len(sizes) == 1 else None
+
+    def first_images(self, device: torch.device | str) -> Tensor:
+        """Return the first images that were kept, (n, 3, H, W)."""
+        return torch.stack(self.first).to(device) if self.first else torch.empty(0)
+
+
+def _regions_of(logits: Tensor, regions: RegionSource, index: int) -> RegionStatistics:
+    if index >= len(regions):
+        raise ValueError(f"more target images than the {len(regions)} region maps")
+    labels = np.asarray(regions[index], np.int32)
+    return region_statistics(logits, torch.from_numpy(labels), regions.count(index))
 
 
 def _at(maps: Tensor, places: NDArray[np.float64]) -> Tensor:

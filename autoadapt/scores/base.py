@@ -1,14 +1,46 @@
 """What scores are computed from, and the contract of a score."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
+Value = TypeVar("Value")
+
+Need = Literal[
+    "held_out",
+    "source_prior",
+    "mirrored",
+    "jittered",
+    "batch_norm",
+    "teacher",
+    "committee",
+    "pool",
+    "label_maps",
+    "classifier",
+    "untrained",
+]
+"""What only some scores need; it is measured when one of them is asked for."""
+
+HOW: Mapping[Need, str] = {
+    "held_out": "labelled source images that training does not see; set data.source.hold_out",
+    "source_prior": "the shares of the classes in the labels of the source",
+    "mirrored": "predictions of mirrored target images",
+    "jittered": "predictions of target images with other brightness and contrast",
+    "batch_norm": "predictions with the batch-norm statistics of each target image",
+    "teacher": "a method that trains a teacher, such as dacs",
+    "committee": "models that do not change; list their files under scoring.committee",
+    "pool": "the predictions of all candidates, which a search does not know yet",
+    "label_maps": "the predicted classes of the target images",
+    "classifier": "a network whose heads end in convolutions with one channel per class",
+    "untrained": "the architecture itself, to be built without training",
+}
+"""What has to be there for each."""
 
 
 def entropy(p: Float) -> Float:
@@ -62,8 +94,27 @@ class RegionStatistics:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Labelled source images that no training saw (k locations with a label, C classes).
+
+    Attributes:
+        features: (k, D) deep features.
+        outputs: (k, C) class probabilities.
+        labels: (k,) their labels, never void.
+        counts: (C, C) labelled pixels by label (row) and predicted class.
+    """
+
+    features: NDArray[np.float32]
+    outputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    counts: Float
+
+
+@dataclass(frozen=True)
 class Statistics:
     """Everything a label-free score may look at, for one candidate.
+
+    What follows ``costs`` is there only if a score asked for it and it could be had.
 
     Attributes:
         regions: One entry per target image.
@@ -72,6 +123,13 @@ class Statistics:
         source_outputs: (n, C) class probabilities at the same source locations.
         target_outputs: (m, C) class probabilities at the same target locations.
         costs: ``macs`` and ``params`` of the architecture.
+        held_out: Labelled source images that no training saw.
+        source_prior: (C,) shares of the classes in the source labels.
+        agreements: By need, one (C, C) count of target pixels per other opinion: row the class
+            predicted by the candidate, column that of the other view or model.
+        label_maps: (N, H, W) predicted classes of the target images, which need one size.
+        classifier: (C, K) weights of the last layer, one row per class.
+        untrained: Zero-cost proxies of the architecture by name, before training.
     """
 
     regions: tuple[RegionStatistics, ...]
@@ -80,6 +138,34 @@ class Statistics:
     source_outputs: NDArray[np.float32]
     target_outputs: NDArray[np.float32]
     costs: dict[str, float]
+    held_out: HeldOut | None = None
+    source_prior: Float | None = None
+    agreements: Mapping[str, tuple[Float, ...]] = field(default_factory=dict)
+    label_maps: NDArray[np.uint8] | None = None
+    classifier: Float | None = None
+    untrained: Mapping[str, float] = field(default_factory=dict)
+
+
+def needed(value: Value | None, need: Need) -> Value:
+    """Return what a score needs.
+
+    Raises:
+        ValueError: It was not measured; says what has to be there.
+    """
+    if value is None:
+        raise ValueError(f"it needs {HOW[need]}")
+    return value
+
+
+def sampled(outputs: NDArray[np.float32]) -> Float:
+    """Return sampled class probabilities, (N, C), in double precision.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if outputs.size == 0:
+        raise ValueError("no target location was sampled")
+    return outputs.astype(np.float64)
 
 
 class Score(ABC):
@@ -90,6 +176,11 @@ class Score(ABC):
     """
 
     summary: ClassVar[str]
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What must be measured besides the sums and samples that are always there."""
+        return frozenset()
 
     @abstractmethod
     def __call__(self, statistics: Statistics) -> float:

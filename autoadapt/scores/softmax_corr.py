@@ -1,31 +1,47 @@
 """Correlation of the class probabilities, negated."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from autoadapt.scores.base import Score, Statistics
+from autoadapt.scores.base import Need, Score, Statistics, needed, sampled
 
 
 @dataclass(frozen=True)
 class SoftmaxCorr(Score):
-    """Minus the cosine between G = P^T P / N and the identity, in [-1, -1/sqrt(C)].
+    """Minus the cosine between G = P^T P / N and a diagonal reference, in [-1, 0].
 
-    P (N, C) are the class probabilities at the sampled target locations. The cosine,
-    tr(G) / (|G| sqrt(C)), is 1 for confident predictions of all classes equally often and
+    P (N, C) are the class probabilities at the sampled target locations. With the identity the
+    cosine, tr(G) / (|G| sqrt(C)), is 1 for confident predictions of all classes equally often and
     1/sqrt(C) for collapsed and for uniform ones; it is better when larger, so it is **negated**:
     smaller is better.
 
-    Source: SoftmaxCorr, the unweighted form, which takes the identity as reference.
+    Source: SoftmaxCorr (arXiv 2406.09908).
+
+    Attributes:
+        reference: ``identity``, or ``prior``: the shares of the classes in the source labels.
     """
 
     summary: ClassVar[str] = "minus the correlation of class probabilities with the identity"
 
+    reference: Literal["identity", "prior"] = "identity"
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Class shares of the source, for ``prior``."""
+        return frozenset({"source_prior"}) if self.reference == "prior" else frozenset()
+
     def __call__(self, statistics: Statistics) -> float:
-        """Return the value."""
-        p = statistics.target_outputs.astype(np.float64)
-        if p.size == 0:
-            raise ValueError("no target location was sampled")
+        """Return the value.
+
+        Raises:
+            ValueError: No location was sampled, or the shares were not measured.
+        """
+        p = sampled(statistics.target_outputs)
         gram = p.T @ p / len(p)
-        return -float(np.trace(gram) / (np.linalg.norm(gram) * np.sqrt(p.shape[1])))
+        reference = np.ones(p.shape[1])
+        if self.reference == "prior":
+            reference = needed(statistics.source_prior, "source_prior")
+        length = np.linalg.norm(gram) * np.linalg.norm(reference)
+        return -float(np.diag(gram) @ reference / length)

@@ -10,11 +10,11 @@ import torch
 
 from autoadapt.config.load import load
 from autoadapt.config.settings import ExperimentSettings, PluginSettings
-from autoadapt.data.open import open_source, open_target
+from autoadapt.data.open import open_held_out, open_source, open_target
 from autoadapt.errors import ConfigError
 from autoadapt.experiment.commands import validate_checkpoints
 from autoadapt.experiment.comparison import find_models
-from autoadapt.experiment.validate import open_held_out, translated, validate_models
+from autoadapt.experiment.validate import translated, validate_models
 from autoadapt.experiment.watching import Watcher
 from autoadapt.networks.build import build
 from autoadapt.space.architecture import Architecture

@@ -8,7 +8,7 @@ import pytest
 from autoadapt import plugins
 from autoadapt.errors import ConfigError
 from autoadapt.scores._compute import compute, make
-from autoadapt.scores.base import RegionStatistics, Score, Statistics
+from autoadapt.scores.base import HOW, Float, HeldOut, RegionStatistics, Score, Statistics
 from autoadapt.scores.reent import Reent
 
 NAMES = plugins.available("scores")
@@ -21,8 +21,13 @@ def image(seed: int) -> RegionStatistics:
     return RegionStatistics(np.full(3, 50.0), p.sum(1), (p * np.log(p)).sum(1), hard)
 
 
+def pairs(seed: int) -> Float:
+    return np.random.default_rng(seed).integers(0, 90, size=(4, 4)).astype(float)
+
+
 def candidate(order: slice = slice(None)) -> Statistics:
     random = np.random.default_rng(7)
+    opinions = ("mirrored", "jittered", "batch_norm", "teacher", "committee", "pool")
     return Statistics(
         regions=tuple(image(seed) for seed in range(5))[order],
         source_features=random.normal(size=(24, 6)).astype(np.float32),
@@ -30,24 +35,84 @@ def candidate(order: slice = slice(None)) -> Statistics:
         source_outputs=random.dirichlet(np.ones(4), size=24).astype(np.float32),
         target_outputs=random.dirichlet(np.ones(4), size=24).astype(np.float32),
         costs={"macs": 3e9, "params": 2e6},
+        held_out=HeldOut(
+            random.normal(size=(21, 6)).astype(np.float32),
+            random.dirichlet(np.ones(4), size=21).astype(np.float32),
+            random.integers(0, 4, size=21),
+            pairs(11),
+        ),
+        source_prior=random.dirichlet(np.ones(4)),
+        agreements={name: (pairs(k), pairs(k + 1)) for k, name in enumerate(opinions)},
+        label_maps=random.integers(0, 4, size=(5, 3, 7)).astype(np.uint8),
+        classifier=random.normal(size=(4, 6)),
+        untrained={"synflow": 3.0, "naswot": -2.0, "grad_norm": 0.5},
     )
+
+
+def bare() -> Statistics:
+    """Return what is always there."""
+    full = candidate()
+    always = ("regions", "source_features", "target_features", "source_outputs", "target_outputs")
+    return Statistics(**{name: getattr(full, name) for name in always}, costs=full.costs)
 
 
 def test_all_scores_are_listed_and_nothing_else() -> None:
     assert NAMES == [
+        "ac_miou",
+        "atc",
+        "batch_norm_agreement",
+        "bnm",
+        "class_ami",
+        "collapse",
+        "committee_agreement",
+        "coral",
+        "cot",
+        "dev",
+        "dispersion",
         "div",
+        "doc",
         "entropy",
+        "flip_agreement",
+        "grad_norm",
+        "hard_div",
         "im",
+        "iwcv",
+        "jitter_agreement",
         "jsd",
         "macs",
+        "mano",
+        "max_prob",
+        "mcc",
         "mmd",
+        "naswot",
         "params",
+        "pool_agreement",
+        "rank_me",
         "reent",
         "regent",
         "regim",
+        "region_miou",
         "rsi",
+        "sliced_wasserstein",
+        "snd",
         "softmax_corr",
+        "source_miou",
+        "synflow",
+        "teacher_agreement",
+        "transfer_score",
+        "ts_miou",
     ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_what_it_needs_it_is_missing_with_the_reason(name: str) -> None:
+    score = make(name, {})
+    values, errors = compute({name: score}, bare())
+
+    assert set(errors) == ({name} if score.needs else set())
+    assert set(values) == set() if score.needs else {name}
+    for need in score.needs:
+        assert errors[name] == f"it needs {HOW[need]}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,7 +136,7 @@ def test_is_finite_repeatable_and_blind_to_the_order_of_images(name: str) -> Non
     assert score(candidate(slice(None, None, -1))) == pytest.approx(value, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("macs", "params", "mmd")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("mmd", "dispersion")])
 def test_a_collapsed_network_still_has_a_score(name: str) -> None:
     p = np.zeros((3, 4))
     p[:, 2] = 50.0

@@ -1,0 +1,68 @@
+"""Guards against networks that have given up classes."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from autoadapt.scores._sums import log_classes
+from autoadapt.scores.base import Float, Need, Score, Statistics, entropy, needed
+
+LIMITS = {"kl": 0.5, "effective": 0.5, "coverage": 0.6}
+"""Where each rule begins, when nothing else is asked for (``scores.md`` 1.7)."""
+
+
+@dataclass(frozen=True)
+class Collapse(Score):
+    """How far the predicted classes are beyond what the source's shares allow; 0 within.
+
+    Smaller is better: 0 says nothing, for domains differ in their classes; it is a guard of an
+    objective and no score to rank with. With q the mean target prediction and s the shares of the
+    source labels:
+
+    - ``kl``: max(0, KL(q || s) - limit), in nats
+    - ``effective``: max(0, limit - exp(H(q)) / exp(H(s))), the effective number of classes
+    - ``coverage``: max(0, limit - share of the classes of the source that are the most probable
+      one at a tenth of their source share of pixels or more)
+
+    Attributes:
+        rule: See above.
+        limit: Absent: 0.5 nats, 0.5 or 0.6.
+    """
+
+    summary: ClassVar[str] = "guard: predicted classes beyond what the source's shares allow"
+
+    rule: Literal["kl", "effective", "coverage"] = "kl"
+    limit: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Class shares of the source."""
+        return frozenset({"source_prior"})
+
+    def __call__(self, statistics: Statistics) -> float:
+        """Return the value.
+
+        Raises:
+            ValueError: The shares were not measured, or there is no target image.
+        """
+        log_classes(statistics.regions)
+        prior = needed(statistics.source_prior, "source_prior")
+        limit = LIMITS[self.rule] if self.limit is None else self.limit
+        mean = np.sum([image.class_mass for image in statistics.regions], axis=0)
+        mean = mean / mean.sum()
+        if self.rule == "kl":
+            return max(0.0, divergence(mean, prior) - limit)
+        if self.rule == "effective":
+            return max(0.0, limit - float(np.exp(entropy(mean) - entropy(prior))))
+        hard = np.sum([image.hard.sum(0) for image in statistics.regions], axis=0)
+        present = prior > 0
+        covered = (hard / hard.sum() >= 0.1 * prior)[present]
+        return max(0.0, limit - float(covered.mean()))
+
+
+def divergence(p: Float, q: Float) -> float:
+    """Return KL(p || q) in nats; a class that q lacks counts as one in a million."""
+    floor = np.maximum(q, 1e-6)
+    return float((p * np.log(np.maximum(p, 1e-30) / floor)).sum())

@@ -1,0 +1,251 @@
+"""Other opinions about the target, held-out labels, and networks before training."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from autoadapt.networks.build import build
+from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
+from autoadapt.scores._agreement import pair_counts
+from autoadapt.scores._collect import Sample, collect, locations
+from autoadapt.scores._views import BRIGHTNESS, CONTRAST
+from autoadapt.scores._zero_cost import classifier_of, grad_norm, naswot, synflow
+from autoadapt.scores.base import Need, Statistics
+from autoadapt.space.architecture import Architecture
+
+HEIGHT, WIDTH, CLASSES = 6, 10, 3
+
+
+class Whole:
+    """Region maps of one region."""
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return self.images
+
+    def __getitem__(self, index: int) -> NDArray[np.uint16]:
+        return np.zeros((HEIGHT, WIDTH), np.uint16)
+
+    def count(self, index: int) -> int:
+        return 1
+
+
+class Net(nn.Module):
+    """Normalises the image, adds what depends on the column, and takes its channels as logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(CLASSES, affine=False)
+        self.norm.running_mean = torch.tensor([1.0, 0.0, -1.0])
+
+    def forward(self, images: Tensor) -> Output:
+        values = self.norm(images) + torch.linspace(0, 1, WIDTH) * torch.eye(3)[0][:, None, None]
+        return Output(values, Features(values, values, values), None)
+
+
+def images(count: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 3, HEIGHT, WIDTH, generator=generator)
+
+
+TARGET = images(5, 1)
+
+
+def sample(batch: int = 2, target: Tensor = TARGET) -> Sample:
+    labels = torch.arange(HEIGHT * WIDTH).reshape(1, HEIGHT, WIDTH) % 4
+    labels[labels == 3] = 255
+    return Sample(
+        source=list(images(2, 0)[:, None]),
+        target=[target[i : i + batch] for i in range(0, len(target), batch)],
+        regions=Whole(len(target)),
+        pixels_per_image=40,
+        seed=3,
+        held_out=[(images(2, 5), labels.repeat(2, 1, 1))],
+        committee=[np.full((len(target), HEIGHT, WIDTH), member, np.uint8) for member in (2, 0)],
+    )
+
+
+def measured(*needs: Need, batch: int = 2) -> Statistics:
+    return collect(Net(), sample(batch), costs={}, needs=frozenset(needs), teacher=Net())
+
+
+def own_map(image: Tensor) -> NDArray[np.int64]:
+    logits: Tensor = Net().eval()(image[None]).logits[0]
+    return logits.argmax(0).numpy()
+
+
+def counts_of(other: list[NDArray[np.int64]]) -> NDArray[np.float64]:
+    own = np.stack([own_map(image) for image in TARGET])
+    return pair_counts(own, np.stack(other), CLASSES)
+
+
+def test_nothing_is_measured_that_no_score_asks_for() -> None:
+    found = measured()
+
+    assert (found.held_out, found.source_prior, found.label_maps, found.classifier) == (None,) * 4
+    assert (found.agreements, found.untrained) == ({}, {})
+
+
+def test_mirrored_predictions_are_mirrored_back() -> None:
+    (found,) = measured("mirrored").agreements["mirrored"]
+
+    other = [own_map(image.flip(-1))[:, ::-1] for image in TARGET]
+    np.testing.assert_array_equal(found, counts_of(other))
+    assert np.trace(found) < found.sum()
+
+
+def test_jittered_predictions() -> None:
+    (found,) = measured("jittered").agreements["jittered"]
+
+    other = [own_map(CONTRAST * image + BRIGHTNESS) for image in TARGET]
+    np.testing.assert_array_equal(found, counts_of(other))
+
+
+def test_each_image_is_its_own_batch_for_batch_norm() -> None:
+    network = Net()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    (found,) = collect(
+        network, sample(batch=3), costs={}, needs=frozenset({"batch_norm"})
+    ).agreements["batch_norm"]
+
+    def alone(image: Tensor) -> NDArray[np.int64]:
+        logits: Tensor = Net().train()(image[None]).logits[0]
+        return logits.argmax(0).numpy()
+
+    np.testing.assert_array_equal(found, counts_of([alone(image) for image in TARGET]))
+    assert np.trace(found) < 0.9 * found.sum()
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+    assert network.norm.track_running_stats
+    assert network.training
+
+
+def test_batches_do_not_matter() -> None:
+    needs: tuple[Need, ...] = ("mirrored", "batch_norm", "teacher", "label_maps", "committee")
+    one, many = measured(*needs, batch=1), measured(*needs, batch=4)
+
+    assert list(one.agreements) == list(many.agreements)
+    for name, counts in one.agreements.items():
+        np.testing.assert_array_equal(counts, many.agreements[name])
+    assert one.label_maps is not None
+    assert many.label_maps is not None
+    np.testing.assert_array_equal(one.label_maps, many.label_maps)
+    np.testing.assert_array_equal(one.label_maps[3], own_map(TARGET[3]))
+
+
+def test_members_of_the_committee_one_by_one() -> None:
+    first, second = measured("committee").agreements["committee"]
+
+    # One always says class 2, the other always 0.
+    assert (first[:, :2] == 0).all()
+    assert (second[:, 1:] == 0).all()
+    np.testing.assert_array_equal(first[:, 2], second[:, 0])
+    assert first.sum() == TARGET.numel() / 3
+
+
+def test_a_teacher_of_equal_weights_agrees() -> None:
+    (found,) = measured("teacher").agreements["teacher"]
+
+    assert np.trace(found) == found.sum() == TARGET.numel() / 3
+
+
+def test_labels_of_held_out_source_images_without_void() -> None:
+    held_out = measured("held_out").held_out
+
+    assert held_out is not None
+    assert held_out.counts.sum() == 2 * 45  # every fourth of 60 pixels is void
+    labels = (np.arange(HEIGHT * WIDTH) % 4).reshape(HEIGHT, WIDTH)
+    maps = [own_map(image) for image in images(2, 5)]
+    assert held_out.counts[1, 2] == sum(((labels == 1) & (one == 2)).sum() for one in maps)
+    cells = [
+        labels[int(y * HEIGHT), int(x * WIDTH)]
+        for image in range(2)
+        for y, x in locations(3, "held_out", image, 40)
+    ]
+    np.testing.assert_array_equal(held_out.labels, [label for label in cells if label < 3])
+    assert held_out.outputs.shape == (len(held_out.labels), CLASSES)
+    assert len(held_out.features) == len(held_out.labels) < 80
+
+
+class Tiny(SegmentationNetwork):
+    """A convolution, a rectifier and a head, and an auxiliary head beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_classes, self.has_aux = 2, True
+        self.taps = {role: Tap(2, 1) for role in ("low", "mid", "deep")}
+        self.body, self.head, self.aux = (nn.Conv2d(i, 2, 1, bias=False) for i in (3, 2, 2))
+        with torch.no_grad():
+            self.body.weight.copy_(torch.tensor([[1.0, -2, 0], [0, 1, 1]])[..., None, None])
+            self.head.weight.copy_(torch.tensor([[1.0, 0], [-1, 3]])[..., None, None])
+
+    def encode(self, images: Tensor) -> Features:
+        values = self.body(images).relu_()
+        return Features(values, values, values)
+
+    def decode(self, features: Features) -> Output:
+        return Output(self.head(features.deep), features, self.aux(features.mid))
+
+    def head_modules(self) -> list[nn.Module]:
+        return [self.aux, self.head]
+
+
+def test_synaptic_flow_by_hand() -> None:
+    # |W1| on ones: (3, 2); |W2|: (3, 9), sum 12. Each of both layers conserves it, per pixel.
+    assert synflow(Tiny(), (2, 3)) == pytest.approx(math.log(2 * 12 * 6))
+
+
+def test_activation_patterns_by_hand() -> None:
+    # Before the rectifier: (1 - 2, 1) = (-1, 1) and (1, 0): no sign is equal; (2 - 2, 2): (0, 2).
+    pixels = torch.tensor([[1.0, 1, 0], [1, 0, 0], [2, 1, 1]])[..., None, None]
+
+    # Signs (-, +), (+, -), (-, +): with the third alike the first, nothing tells them apart.
+    assert naswot(Tiny(), pixels[:2]) == pytest.approx(0.0)
+    assert naswot(Tiny(), pixels) == -math.inf
+
+
+def test_gradient_of_the_entropy_against_differences() -> None:
+    network, pixels = Tiny().double(), images(2, 9).double()
+
+    def entropy() -> float:
+        log_p = network(pixels).logits.log_softmax(1)
+        return float((-(log_p.exp() * log_p).sum(1)).mean().detach())
+
+    squares = 0.0
+    with torch.no_grad():
+        for parameter in [*network.body.parameters(), *network.head.parameters()]:
+            for index in range(parameter.numel()):
+                place = parameter.view(-1)
+                place[index] += 1e-6
+                high = entropy()
+                place[index] -= 2e-6
+                squares += ((high - entropy()) / 2e-6) ** 2
+                place[index] += 1e-6
+    assert grad_norm(network, pixels) == pytest.approx(math.log(squares) / 2, rel=1e-6)
+
+
+def test_classifier_is_that_of_the_main_head() -> None:
+    network = Tiny()
+    network.head.weight.requires_grad_(False)
+
+    found = classifier_of(network, images(1, 2))
+
+    assert found is not None
+    assert found.tolist() == [[1, 0], [-1, 3]]
+    assert not network.head.weight.requires_grad
+
+
+def test_classifier_of_several_branches(tiny_architecture: Architecture) -> None:
+    network = build(tiny_architecture, 4, seed=1)
+
+    found = classifier_of(network.eval(), torch.randn(1, 3, 32, 48))
+
+    assert found is not None
+    assert found.shape[0] == 4
+    assert found.std() > 0
