@@ -13,7 +13,7 @@ from autoadapt.scores.base import Float, Score, Statistics
 Estimator = Literal["unbiased", "biased", "linear", "paired"]
 Single = NDArray[np.float32]
 
-BLOCK = 1024
+BLOCK = 512
 """Rows and columns of a block of distances; memory does not grow with the number of samples."""
 MEDIAN_OF = 1000
 """Points whose distances give the bandwidth."""
