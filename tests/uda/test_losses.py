@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from autoadapt.data.batches import IGNORE
+from autoadapt.uda._discriminator import output_discriminator
 from autoadapt.uda._losses import (
     SOURCE_LABEL,
     TARGET_LABEL,
@@ -147,3 +148,43 @@ def test_official_discriminator_loss(vectors: Path) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.testing.assert_close(loss.detach(), case[f"out_loss_{wanted}"], rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(scores.grad, case[f"out_grad_{wanted}"], rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(("domain", "label"), [("source", 1.0), ("target", 0.0)])
+def test_adversarial_entropy_of_another_library(vectors: Path, domain: str, label: float) -> None:
+    """Its domain labels are the opposite of ours: there the source is 1."""
+    case = golden(vectors, "tllib_domain_adversarial_entropy")
+    discriminator = output_discriminator(5, 2)
+    weights = [value for key, value in case.items() if key.startswith("w_")]
+    with torch.no_grad():
+        for parameter, weight in zip(discriminator.parameters(), weights, strict=True):
+            parameter.copy_(weight)
+    logits = case["in_logits"].requires_grad_()
+
+    loss = domain_loss(discriminator(self_information(logits)), label)
+
+    assert float(loss.detach()) == pytest.approx(float(case[f"out_loss_{domain}"]), rel=1e-5)
+    if domain == "source":
+        (gradient,) = torch.autograd.grad(loss, logits)
+        expected = case["out_grad_logits_source"]
+        torch.testing.assert_close(gradient[..., ::4, ::4], expected, rtol=1e-3, atol=1e-8)
+
+
+def test_locally_weighted_adversarial_loss(vectors: Path) -> None:
+    """Of CLAN, which is no method here: its plain form is ours, its weights are written out."""
+    case = golden(vectors, "clan_weightmap_and_weighted_bce")
+    judged = case["in_d_logits"].requires_grad_()
+    p1, p2 = case["in_p1"], case["in_p2"]
+
+    assert float(domain_loss(judged, 0.0).detach()) == pytest.approx(
+        float(case["out_loss_plain_label0"]), rel=1e-5
+    )
+    weights = 1.0 - torch.cosine_similarity(p1, p2, dim=1)[:, None]
+    torch.testing.assert_close(weights, case["out_weightmap"], rtol=1e-5, atol=1e-6)
+    # Each place by itself, as the mean over one: alpha + beta * weight times our loss.
+    losses = torch.stack([domain_loss(place, 1.0) for place in judged.flatten()])
+    factors = float(case["in_alpha"]) + float(case["in_beta"]) * weights.flatten()
+    loss = (factors * losses).mean()
+    assert float(loss.detach()) == pytest.approx(float(case["out_loss_weighted_label1"]), rel=1e-5)
+    (gradient,) = torch.autograd.grad(loss, judged)
+    torch.testing.assert_close(gradient, case["out_grad_d_weighted_label1"], rtol=1e-4, atol=1e-7)
