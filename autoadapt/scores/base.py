@@ -44,8 +44,8 @@ HOW: Mapping[Need, str] = {
 
 
 def entropy(p: Float) -> Float:
-    """Return the entropy of the last axis in nats; 0 log 0 = 0."""
-    positive = np.where(p > 0, p, 1.0)
+    """Return the entropy of the last axis in nats; 0 log 0 = 0, and NaN stays NaN."""
+    positive = np.where(p <= 0, 1.0, p)
     # Adding zero turns the -0.0 of a certain prediction into 0.0.
     result: Float = -(positive * np.log(positive)).sum(-1) + 0.0
     return result
@@ -161,10 +161,12 @@ def sampled(outputs: NDArray[np.float32]) -> Float:
     """Return sampled class probabilities, (N, C), in double precision.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is none, or one is not finite.
     """
     if outputs.size == 0:
         raise ValueError("no target location was sampled")
+    if not np.isfinite(outputs).all():
+        raise ValueError("a sampled class probability is not finite")
     return outputs.astype(np.float64)
 
 

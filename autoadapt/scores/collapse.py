@@ -45,12 +45,15 @@ class Collapse(Score):
         """Return the value.
 
         Raises:
-            ValueError: The shares were not measured, or there is no target image.
+            ValueError: The shares were not measured, there is no target image, or a probability is
+                not finite.
         """
         log_classes(statistics.regions)
         prior = needed(statistics.source_prior, "source_prior")
         limit = LIMITS[self.rule] if self.limit is None else self.limit
         mean = np.sum([image.class_mass for image in statistics.regions], axis=0)
+        if not np.isfinite(mean).all():  # max(0, NaN) is 0: a guard would let it pass
+            raise ValueError("a class probability is not finite")
         mean = mean / mean.sum()
         if self.rule == "kl":
             return max(0.0, divergence(mean, prior) - limit)

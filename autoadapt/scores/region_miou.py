@@ -35,8 +35,11 @@ class RegionMiou(Score):
 
 
 def _counts(image: RegionStatistics, smallest: int) -> Float:
-    """Return pixels by the majority of their region (row) and their own class, (C, C)."""
+    """Return pixels by the majority of their region (row) and their own class, (C, C).
+
+    A region with several most frequent classes counts for each in equal parts.
+    """
     hard = image.hard[kept(image, smallest)]
-    counts = np.zeros((hard.shape[1], hard.shape[1]))
-    np.add.at(counts, hard.argmax(1), hard)
+    most = hard == hard.max(1, keepdims=True)
+    counts: Float = (most / most.sum(1, keepdims=True)).T @ hard
     return counts

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from autoadapt import plugins
 from autoadapt.errors import ConfigError
@@ -152,6 +153,88 @@ def test_a_collapsed_network_still_has_a_score(name: str) -> None:
 
     assert errors == {}
     assert list(values) == [name]
+
+
+def renumbered(full: Statistics, order: list[int]) -> Statistics:
+    """Return what the same network gives with its classes in another order."""
+    held_out = full.held_out
+    assert held_out is not None
+    assert full.source_prior is not None
+    assert full.classifier is not None
+    number = np.argsort(order)
+    return dataclasses.replace(
+        full,
+        regions=tuple(
+            RegionStatistics(r.areas, r.p_sum[:, order], r.plogp_sum[:, order], r.hard[:, order])
+            for r in full.regions
+        ),
+        source_outputs=full.source_outputs[:, order],
+        target_outputs=full.target_outputs[:, order],
+        held_out=HeldOut(
+            held_out.features,
+            held_out.outputs[:, order],
+            number[held_out.labels],
+            held_out.counts[np.ix_(order, order)],
+        ),
+        source_prior=full.source_prior[order],
+        agreements={
+            name: tuple(one[np.ix_(order, order)] for one in counts)
+            for name, counts in full.agreements.items()
+        },
+        classifier=full.classifier[order],
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbering_of_classes_does_not_matter(name: str) -> None:
+    score = make(name, {})
+
+    found = score(renumbered(candidate(), [2, 0, 3, 1]))
+    assert found == pytest.approx(score(candidate()), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbering_of_regions_does_not_matter(name: str) -> None:
+    full, score = candidate(), make(name, {})
+
+    turned = tuple(
+        RegionStatistics(r.areas[::-1], r.p_sum[::-1], r.plogp_sum[::-1], r.hard[::-1])
+        for r in full.regions
+    )
+    assert score(dataclasses.replace(full, regions=turned)) == pytest.approx(score(full), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_that_gives_nan_has_a_reason_or_a_value_and_never_an_error(name: str) -> None:
+    full = candidate()
+    held_out = full.held_out
+    assert held_out is not None
+
+    def spoilt(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        changed = values.copy()
+        changed[3, 1] = np.nan
+        return changed
+
+    broken = dataclasses.replace(
+        full,
+        regions=tuple(
+            dataclasses.replace(r, p_sum=r.p_sum * np.nan, plogp_sum=r.plogp_sum * np.nan)
+            for r in full.regions
+        ),
+        source_features=spoilt(full.source_features),
+        target_features=spoilt(full.target_features),
+        source_outputs=spoilt(full.source_outputs),
+        target_outputs=spoilt(full.target_outputs),
+        held_out=dataclasses.replace(
+            held_out, features=spoilt(held_out.features), outputs=spoilt(held_out.outputs)
+        ),
+    )
+    values, errors = compute({name: make(name, {})}, broken)
+
+    counted = {"macs", "params", "hard_div", "region_miou", "source_miou"}
+    blind = name in counted or name.endswith("_agreement") or "untrained" in make(name, {}).needs
+    assert set(values) == ({name} if blind else set())
+    assert set(errors) == (set() if blind else {name})
 
 
 def test_values_and_reasons_are_told_apart() -> None:
