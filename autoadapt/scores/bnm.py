@@ -10,7 +10,7 @@ from autoadapt.scores.base import Score, Statistics, sampled
 
 @dataclass(frozen=True)
 class Bnm(Score):
-    """Minus the nuclear norm of the class probabilities over sqrt(N C), in [-1, -1 / sqrt(N C)].
+    """Minus the nuclear norm of the class probabilities over sqrt(N C), in [-1, -1/C].
 
     P (N, C) are the class probabilities at the sampled target locations. The norm is largest for
     confident predictions of all classes equally often, confident noise included; it is better
