@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from autoadapt.cli import main
 from autoadapt.config.load import make
+from autoadapt.config.named_objectives import names
 from autoadapt.config.settings import PluginSettings, TrainingSettings
 from autoadapt.data.training import TrainingData
 from autoadapt.networks.build import build
@@ -61,3 +63,42 @@ def test_the_command_lists_every_method() -> None:
     assert set(listed) == set(available("uda"))
     assert all(one["cost"] is not None for one in listed.values())
     assert listed["dast"]["options"]["warm_up"] == 0.0
+
+
+def test_every_score_and_objective_is_on_the_page() -> None:
+    page = (ROOT / "docs/scores.md").read_text()
+    wanted = [*available("scores"), *names()]
+    assert [name for name in wanted if f"`{name}`" not in page] == []
+
+
+def status(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    code = ended.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_the_command_lists_every_score(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("scores", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+
+    assert [one["name"] for one in found["scores"]] == available("scores")
+    assert [one["name"] for one in found["objectives"]] == names()
+    needs = {one["name"]: one["needs"] for one in found["scores"]}
+    assert needs["mmd"] == []
+    assert "data.source.hold_out" in needs["source_miou"][0]
+    assert status("scores") == 0
+    table = capsys.readouterr().out
+    assert all(name in table for name in available("scores"))
+
+
+def test_the_command_shows_one_score_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("scores", "snd") == 0
+    text = capsys.readouterr().out
+
+    assert "temperature" in text
+    assert "0.05" in text
+    assert "smaller is better" in text
+    assert status("scores", "snf") == 2
+    assert "did you mean 'snd'" in capsys.readouterr().err

@@ -263,6 +263,29 @@ def methods(
     print(json.dumps(found, indent=2) if as_json else methods_text(found))
 
 
+@app.command()
+def scores(
+    name: Annotated[
+        str | None, typer.Argument(help="A score: its options and their defaults.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List label-free scores, what they need, and the objectives that have a name."""
+    from autoadapt.experiment.score_list import (
+        described_score,
+        list_scores,
+        score_text,
+        scores_text,
+    )
+
+    if name is not None:
+        one = described_score(name)
+        print(json.dumps(one, indent=2) if as_json else score_text(one))
+        return
+    found = list_scores()
+    print(json.dumps(found, indent=2) if as_json else scores_text(found))
+
+
 @space_app.command("show")
 def space_show(space: Space) -> None:
     """Print choices, conditions, rules, limits and the reference."""

@@ -404,3 +404,62 @@ def test_guards_against_collapse(rule: str, collapsed: float, spread: float) -> 
     all_three = replace(one, regions=(region([[20, 12, 8]]),))
     assert score(one) == pytest.approx(collapsed, abs=1e-6)
     assert score(all_three) == spread
+
+
+CLASSES = 5
+
+
+def one_hot(labels: NDArray[np.int64]) -> Float:
+    return np.eye(CLASSES)[labels]
+
+
+SKEWED = np.repeat(np.arange(CLASSES), (400, 300, 200, 60, 40))
+NOISE = np.random.default_rng(12).integers(0, CLASSES, size=1000)
+COLLAPSED = np.zeros(1000, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("name", "perfect", "balanced", "uniform", "collapsed"),
+    [
+        # (20 + 17.3205 + 14.1421 + 7.7460 + 6.3246) / sqrt(5000); 1, 1/C, 1/sqrt(C).
+        ("bnm", -0.926779, -1.0, -1 / 5, -1 / np.sqrt(5)),
+        # 1 / (|shares| sqrt C) with |shares|^2 = 0.16 + 0.09 + 0.04 + 0.0036 + 0.0016.
+        ("softmax_corr", -0.823108, -1.0, -1 / np.sqrt(5), -1 / np.sqrt(5)),
+        ("mcc", 0.0, 0.0, 4 / 5, 0.0),
+        ("max_prob", -1.0, -1.0, -1 / 5, -1.0),
+        ("ac_miou", -1.0, -1.0, -1 / 25, -1 / 5),
+        ("mano", -(5**-0.25), -(5**-0.25), -1 / 5, -(5**-0.25)),
+    ],
+)
+def test_perfect_balanced_uniform_and_collapsed_predictions(
+    name: str, perfect: float, balanced: float, uniform: float, collapsed: float
+) -> None:
+    score = make(name, {})
+
+    assert score(of_outputs(one_hot(SKEWED))) == pytest.approx(perfect, abs=2e-6)
+    assert score(of_outputs(one_hot(np.arange(1000) % 5))) == pytest.approx(balanced, abs=1e-6)
+    assert score(of_outputs(np.full((1000, 5), 0.2))) == pytest.approx(uniform, abs=1e-6)
+    assert score(of_outputs(one_hot(COLLAPSED))) == pytest.approx(collapsed, abs=1e-6)
+
+
+def test_density_prefers_collapsed_and_uniform_predictions() -> None:
+    score = make("snd", {})
+
+    best = -np.log(999)
+    assert score(of_outputs(one_hot(COLLAPSED))) == pytest.approx(best)
+    assert score(of_outputs(np.full((1000, 5), 0.2))) == pytest.approx(best)
+    assert score(of_outputs(one_hot(SKEWED))) > best + 0.5
+    assert score(of_outputs(one_hot(NOISE))) > score(of_outputs(one_hot(SKEWED)))
+
+
+def test_clusters_agree_with_good_predictions_and_not_with_noise() -> None:
+    random = np.random.default_rng(13)
+    centres = 9.0 * np.eye(CLASSES)
+    features = (centres[SKEWED] + random.normal(size=(1000, CLASSES))).astype(np.float32)
+
+    def of(labels: NDArray[np.int64]) -> float:
+        return make("class_ami", {})(replace(of_outputs(one_hot(labels)), target_features=features))
+
+    assert of(SKEWED) == pytest.approx(-1.0, abs=1e-6)
+    assert of(NOISE) == pytest.approx(0.0, abs=0.02)
+    assert of(COLLAPSED) == 0.0
