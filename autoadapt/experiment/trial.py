@@ -53,7 +53,8 @@ from autoadapt.records import Record
 from autoadapt.scores._collect import Sample, collect
 from autoadapt.scores._compute import compute
 from autoadapt.scores._compute import make as make_score
-from autoadapt.scores.base import Need, Score, Statistics
+from autoadapt.scores._sums import label_statistics
+from autoadapt.scores.base import Need, RegionStatistics, Score, Statistics
 from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.fit import Fitted, Progress, fit, shares_of
@@ -265,6 +266,10 @@ def evaluate_candidate(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     seed = derive(settings.seed, "trial", task.number)
+    scorers = scores_of(settings)
+    needs = frozenset[Need]().union(*(score.needs for score in scorers.values()))
+    if "committee" in needs:  # before training, which a missing file would have wasted
+        committee_maps(settings, device)
     fitted = train(
         task.architecture,
         settings.search.method,
@@ -277,14 +282,13 @@ def evaluate_candidate(
         folder=task.folder,
         on_progress=None if on_progress is None else functools.partial(on_progress, task.number),
     )
-    scorers = scores_of(settings)
     statistics = measure(
         fitted,
         domains,
         settings,
         device=device,
         costs=task.costs,
-        needs=frozenset[Need]().union(*(score.needs for score in scorers.values())),
+        needs=needs,
         untrained=lambda: build(
             task.architecture, len(domains.classes), seed=derive(seed, "network")
         ),
@@ -391,7 +395,8 @@ def measure(
         seed=settings.seed,
         held_out=held_out_batches(settings) if "held_out" in needs else (),
         source_prior=source_prior(domains) if "source_prior" in needs else None,
-        committee=committee_maps(settings, domains, device) if "committee" in needs else (),
+        source_regions=source_regions(settings_key(settings)) if "source_regions" in needs else (),
+        committee=committee_maps(settings, device) if "committee" in needs else (),
     )
     teacher = fitted.modules.get("teacher")
     return collect(
@@ -410,6 +415,25 @@ def source_prior(domains: Domains) -> NDArray[np.float64]:
     return shares_of(domains.source, len(domains.classes)).double().numpy()
 
 
+@functools.lru_cache(maxsize=2)
+def source_regions(settings: str) -> tuple[RegionStatistics, ...]:
+    """Return the sums of true labels over regions of source images, once per process."""
+    experiment: ExperimentSettings = TypeAdapter(ExperimentSettings).validate_python(
+        json.loads(settings)
+    )
+    domains = domains_of(experiment.data)
+    chosen = picked(domains.source.unlabelled(), experiment)
+    key = f"{domains.source.fingerprint}-{len(chosen)}"
+    folder = cache_folder(experiment.data.cache) / "regions"
+    maps = RegionMaps.open(chosen, key, experiment.scoring.regions, folder)
+    return tuple(
+        label_statistics(
+            domains.source.labels([index])[0], maps[place], maps.count(place), len(domains.classes)
+        )
+        for place, index in enumerate(chosen.indices)
+    )
+
+
 def held_out_batches(settings: ExperimentSettings) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield images and labels of the source that training does not see; nothing if all is seen."""
     if not settings.data.source.hold_out:
@@ -423,7 +447,7 @@ def held_out_batches(settings: ExperimentSettings) -> Iterator[tuple[Tensor, Ten
 
 
 def committee_maps(
-    settings: ExperimentSettings, domains: Domains, device: torch.device
+    settings: ExperimentSettings, device: torch.device
 ) -> tuple[NDArray[np.uint8], ...]:
     """Return what each model of the committee predicts for the measured images, (N, H, W).
 

@@ -50,6 +50,7 @@ class Sample:
         held_out: Labelled source images that no training saw, in batches of images and labels
             (N, H, W), read once per candidate if a score asks for them.
         source_prior: (C,) shares of the classes in the source labels.
+        source_regions: Sums of the true labels over regions of source images.
         committee: Class maps of the target images, (N, H, W), by each model of a frozen committee.
     """
 
@@ -60,6 +61,7 @@ class Sample:
     seed: int
     held_out: Iterable[tuple[Tensor, Tensor]] = ()
     source_prior: Float | None = None
+    source_regions: Sequence[RegionStatistics] = ()
     committee: Sequence[ClassMap] = ()
 
 
@@ -127,6 +129,7 @@ def collect(
         costs=dict(costs),
         held_out=held_out,
         source_prior=sample.source_prior if "source_prior" in needs else None,
+        source_regions=tuple(sample.source_regions),
         agreements=target.agreements(),
         label_maps=target.label_maps(),
         classifier=None if classifier is None else classifier.double().cpu().numpy(),

@@ -14,6 +14,23 @@ from autoadapt.scores.base import Float, RegionStatistics, entropy
 Regions = Sequence[RegionStatistics]
 
 
+def label_statistics(
+    labels: NDArray[np.integer], regions: NDArray[np.integer], count: int, classes: int
+) -> RegionStatistics:
+    """Return the sums that certain predictions of these labels would have.
+
+    Args:
+        labels: (H, W) class indices; what is no class, such as void, is left out.
+        regions: (H, W) from 0.
+        count: Number of regions.
+        classes: Number of classes.
+    """
+    known = labels < classes
+    pairs = regions[known].astype(np.int64) * classes + labels[known]
+    hard = np.bincount(pairs, minlength=count * classes).reshape(count, classes).astype(float)
+    return RegionStatistics(hard.sum(1), hard, np.zeros_like(hard), hard)
+
+
 def log_classes(regions: Regions) -> float:
     """Return log C.
 

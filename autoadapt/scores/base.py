@@ -15,6 +15,7 @@ Value = TypeVar("Value")
 Need = Literal[
     "held_out",
     "source_prior",
+    "source_regions",
     "mirrored",
     "jittered",
     "batch_norm",
@@ -30,6 +31,7 @@ Need = Literal[
 HOW: Mapping[Need, str] = {
     "held_out": "labelled source images that training does not see; set data.source.hold_out",
     "source_prior": "the shares of the classes in the labels of the source",
+    "source_regions": "regions of labelled source images",
     "mirrored": "predictions of mirrored target images",
     "jittered": "predictions of target images with other brightness and contrast",
     "batch_norm": "predictions with the batch-norm statistics of each target image",
@@ -125,6 +127,8 @@ class Statistics:
         costs: ``macs`` and ``params`` of the architecture.
         held_out: Labelled source images that no training saw.
         source_prior: (C,) shares of the classes in the source labels.
+        source_regions: One entry per source image: what a network would give that predicts its
+            labels with certainty; void pixels are left out.
         agreements: By need, one (C, C) count of target pixels per other opinion: row the class
             predicted by the candidate, column that of the other view or model.
         label_maps: (N, H, W) predicted classes of the target images, which need one size.
@@ -140,6 +144,7 @@ class Statistics:
     costs: dict[str, float]
     held_out: HeldOut | None = None
     source_prior: Float | None = None
+    source_regions: tuple[RegionStatistics, ...] = ()
     agreements: Mapping[str, tuple[Float, ...]] = field(default_factory=dict)
     label_maps: NDArray[np.uint8] | None = None
     classifier: Float | None = None

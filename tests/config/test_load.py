@@ -70,6 +70,11 @@ def test_all_mistakes_are_reported_at_once_with_their_lines(tmp_path: Path) -> N
         ("data.target.part=[0.5, 0.5]", "is empty"),
         ("search.limits={macs: [2, 1]}", "2.0 is above 1.0"),
         ("objective.calibration=5", "search.trials is 4"),
+        (
+            "objective=mmd_rent",
+            "objective: no objective named 'mmd_rent', did you mean 'mmd_reent'",
+        ),
+        ("objective={name: mmd_ent, clp: 3}", "objective.clp: unknown key; did you mean 'clip'"),
         ("scoring.scores=[entropie]", "did you mean 'entropy'"),
         ("scoring.options={entropy: {}}", "neither listed nor a term"),
         ("scoring.options={reent: {variant: bogus}}", "scoring.options.reent"),

@@ -7,7 +7,7 @@ import pytest
 
 from autoadapt.config.load import load
 from autoadapt.config.settings import ExperimentSettings
-from autoadapt.errors import ConfigError
+from autoadapt.errors import CheckpointError, ConfigError
 from autoadapt.experiment.trial import Task, run_trial
 from autoadapt.plugins import available
 from autoadapt.space.architecture import Architecture
@@ -86,3 +86,18 @@ def test_a_named_objective_asks_for_its_scores(
     assert settings.objective.calibration == 2
     assert {"softmax_corr", "source_miou", "collapse", "entropy"} == set(record.scores)
     assert dataclasses.replace(settings.objective, calibration=None).name == "softmax_corr_source"
+
+
+def test_a_missing_member_of_the_committee_stops_before_training(
+    small_config: Path, tiny_architecture: Architecture, tmp_path: Path
+) -> None:
+    settings = settings_of(
+        small_config,
+        "scoring.scores=[committee_agreement]",
+        f"scoring.committee=['{tmp_path / 'gone.safetensors'}']",
+    )
+
+    with pytest.raises(CheckpointError, match="gone"):
+        run_trial(task(tmp_path, tiny_architecture), settings)
+    assert not list(tmp_path.glob("trial-0/*.jsonl"))
+    assert not (tmp_path / "trial-0" / MODEL).exists()

@@ -15,6 +15,7 @@ from autoadapt.scores._calibrated import temperature, weighted_risk
 from autoadapt.scores._compute import make
 from autoadapt.scores._density import density_ratio, regression
 from autoadapt.scores._outputs import softened
+from autoadapt.scores._sums import label_statistics
 from autoadapt.scores.atc import threshold
 from autoadapt.scores.base import Float, HeldOut, RegionStatistics, Statistics, entropy
 from autoadapt.scores.class_ami import adjusted_mutual_information, k_means
@@ -463,3 +464,18 @@ def test_clusters_agree_with_good_predictions_and_not_with_noise() -> None:
     assert of(SKEWED) == pytest.approx(-1.0, abs=1e-6)
     assert of(NOISE) == pytest.approx(0.0, abs=0.02)
     assert of(COLLAPSED) == 0.0
+
+
+def test_gap_to_the_disagreement_of_true_labels_by_hand() -> None:
+    # Region 0 has labels 0, 0, 1, 1 and void, region 1 only 2: ln 2 of ln 3 for 4 of 7 pixels.
+    labels = np.array([[0, 0, 1, 1, 255], [2, 2, 2, 255, 255]], np.uint8)
+    regions = np.array([[0] * 5, [1] * 5], np.uint16)
+    truth = label_statistics(labels, regions, 2, 3)
+    statistics = replace(of_outputs(P), regions=(region([[40, 0, 0]]),), source_regions=(truth,))
+
+    assert truth.areas.tolist() == [4, 3]
+    assert make("jsd_gap", {"smallest": 2})(statistics) == pytest.approx(
+        4 / 7 * np.log(2) / np.log(3)
+    )
+    same = replace(statistics, regions=(truth,))
+    assert make("jsd_gap", {"smallest": 2})(same) == 0

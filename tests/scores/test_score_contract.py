@@ -43,6 +43,7 @@ def candidate(order: slice = slice(None)) -> Statistics:
             pairs(11),
         ),
         source_prior=random.dirichlet(np.ones(4)),
+        source_regions=(image(21), image(22)),
         agreements={name: (pairs(k), pairs(k + 1)) for k, name in enumerate(opinions)},
         label_maps=random.integers(0, 4, size=(5, 3, 7)).astype(np.uint8),
         classifier=random.normal(size=(4, 6)),
@@ -80,6 +81,7 @@ def test_all_scores_are_listed_and_nothing_else() -> None:
         "iwcv",
         "jitter_agreement",
         "jsd",
+        "jsd_gap",
         "macs",
         "mano",
         "max_prob",
@@ -177,6 +179,10 @@ def renumbered(full: Statistics, order: list[int]) -> Statistics:
             held_out.counts[np.ix_(order, order)],
         ),
         source_prior=full.source_prior[order],
+        source_regions=tuple(
+            RegionStatistics(r.areas, r.p_sum[:, order], r.plogp_sum[:, order], r.hard[:, order])
+            for r in full.source_regions
+        ),
         agreements={
             name: tuple(one[np.ix_(order, order)] for one in counts)
             for name, counts in full.agreements.items()

@@ -8,6 +8,7 @@ from autoadapt import plugins
 from autoadapt.networks.build import build
 from autoadapt.scores._collect import Sample, collect
 from autoadapt.scores._compute import compute, make
+from autoadapt.scores._sums import label_statistics
 from autoadapt.scores._views import batch_norms
 from autoadapt.scores.base import Need
 from autoadapt.space.architecture import Architecture
@@ -41,6 +42,7 @@ def test_all_scores_are_finite(smoke_architecture: Architecture) -> None:
         pixels_per_image=12,
         seed=3,
         held_out=[(images, labels) for images in source.split(1)],
+        source_regions=[label_statistics(labels[0].numpy(), Halves()[0], 2, 4)],
         source_prior=np.array([0.4, 0.3, 0.2, 0.1]),
         committee=[np.zeros((2, *SIZE), np.uint8)],
     )
