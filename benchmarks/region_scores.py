@@ -1,7 +1,9 @@
 """How long the regional scores of one image take, next to a loop over regions and a plain sum.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/region_scores.py`` (and with 2, 4, ...). The three are
-timed in turns and the best of many rounds counts, so that a busy machine disturbs all alike.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/region_scores.py``. All are timed in turns, on the same
+tensor and with the same number of threads. The processor time of a call counts, not the time on the
+clock, and of many rounds the median: other jobs disturb both sides of a ratio alike. With several
+threads that is their work together.
 """
 
 import time
@@ -59,15 +61,15 @@ def scores_of(image: RegionStatistics) -> dict[str, float]:
     return values
 
 
-def best_times(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the shortest time of each call in milliseconds; the calls take turns."""
-    best = dict.fromkeys(calls, float("inf"))
+def median_times(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the median processor time of each call in milliseconds; the calls take turns."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = time.process_time()
             call()
-            best[name] = min(best[name], 1e3 * (time.perf_counter() - start))
-    return best
+            times[name].append(1e3 * (time.process_time() - start))
+    return {name: float(np.median(found)) for name, found in times.items()}
 
 
 def main() -> None:
@@ -85,8 +87,8 @@ def main() -> None:
         "statistics": lambda: region_statistics(logits, regions, count),
         "statistics and scores": lambda: scores_of(region_statistics(logits, regions, count)),
     }
-    times = best_times(calls, ROUNDS)
-    times |= best_times(
+    times = median_times(calls, ROUNDS)
+    times |= median_times(
         {"loop and scores": lambda: scores_of(by_loop(logits, as_tensor, count))}, LOOP_ROUNDS
     )
     print(
