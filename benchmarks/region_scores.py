@@ -1,9 +1,8 @@
 """How long the regional scores of one image take, next to a loop over regions and a plain sum.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/region_scores.py``. All are timed in turns, on the same
-tensor and with the same number of threads. The processor time of a call counts, not the time on the
-clock, and of many rounds the median: other jobs disturb both sides of a ratio alike. With several
-threads that is their work together.
+Run: ``python benchmarks/region_scores.py``. All are timed in turns, on the same tensor and on one
+thread. The processor time of that thread counts, not the time on the clock, and of many rounds the
+median: jobs that wait for the same core are left out, those that use its caches are not.
 """
 
 import time
@@ -66,14 +65,15 @@ def median_times(calls: dict[str, Callable[[], object]], rounds: int) -> dict[st
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.process_time()
+            start = time.thread_time()
             call()
-            times[name].append(1e3 * (time.process_time() - start))
+            times[name].append(1e3 * (time.thread_time() - start))
     return {name: float(np.median(found)) for name, found in times.items()}
 
 
 def main() -> None:
     """Print times and ratios."""
+    torch.set_num_threads(1)
     logits, regions = scene()
     count = int(regions.max()) + 1
     as_tensor = torch.from_numpy(regions.astype(np.int64))
@@ -91,9 +91,7 @@ def main() -> None:
     times |= median_times(
         {"loop and scores": lambda: scores_of(by_loop(logits, as_tensor, count))}, LOOP_ROUNDS
     )
-    print(
-        f"{WIDTH}x{HEIGHT}, {CLASSES} classes, {count} regions, {torch.get_num_threads()} threads"
-    )
+    print(f"{WIDTH}x{HEIGHT}, {CLASSES} classes, {count} regions, one thread, processor time")
     for name, milliseconds in times.items():
         print(f"{name:24} {milliseconds:9.3f} ms")
     ours = times["statistics and scores"]
