@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, rankdata
 
 from autoadapt.analysis.ranks import (
     Float,
@@ -77,8 +77,8 @@ class Agreement:
         tau: Kendall's tau-b, in [-1, 1], of the same sign.
         weighted_rho: Rank correlation in which good models weigh more, of the same sign.
         partial_rho: ``rho`` once what the control explains is taken out.
-        p_value: Two-sided, of ``rho``, from permutations of the truth within groups, of the means
-            of clusters; in (0, 1].
+        p_value: Two-sided, of ``rho``, from permutations of clusters, what lies between groups
+            taken out; in (0, 1].
         p_holm: The same, corrected (Holm) for the number of scores looked at.
         pair_accuracy: Share of the pairs of models with different truths that the score puts in
             the right order; pairs with equal scores count half. 0.5 is chance.
@@ -130,7 +130,7 @@ class Ranking:
         truth: The true metric, larger is better.
         groups: Number of the group of each model, e.g. of its method.
         clusters: Number of the cluster of each model: those of one cluster are one architecture
-            trained several times, and are resampled together.
+            trained several times, with other seeds or methods, and are resampled together.
         given: A control to be taken out, e.g. multiply-adds; NaN where it is missing.
         group_names: By number.
         seed: Of the resampling.
@@ -142,6 +142,13 @@ class Ranking:
     given: Float
     group_names: tuple[str, ...]
     seed: int
+
+    @property
+    def repetitions(self) -> Index:
+        """Equal for models of one architecture and one group, which differ in the seed alone."""
+        pairs = self.clusters * len(self.group_names) + self.groups
+        numbers: Index = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
+        return numbers
 
     def of(self, models: Index) -> "Ranking":
         """Return the same for some of the models."""
@@ -168,7 +175,7 @@ def ranking_of(
     Args:
         truth: The true metric of each model, larger is better.
         groups: Name of the group of each model; absent: all are of one.
-        clusters: Equal for models that are repetitions of each other; absent: none are.
+        clusters: Equal for models of the same architecture; absent: each is another one.
         given: A control; absent: none.
         seed: Of the resampling; equal seeds give equal intervals.
 
@@ -310,14 +317,21 @@ def partial(score: Float, ranking: Ranking) -> float:
 
 
 def p_value(score: Float, ranking: Ranking) -> float:
-    """Return the p of permutations within groups.
+    """Return the p of permutations of architectures, with what lies between groups taken out.
 
-    Repetitions of one architecture are no independent evidence: they are one value, their mean.
+    All models of one architecture are one piece of evidence: the mean of their ranks, each
+    counted from the mean of its group. Only architectures that occur in the same groups are
+    exchanged.
     """
-    clusters = ranking.clusters
-    means = [cluster_means(side, clusters) for side in (score, ranking.truth)]
-    first = np.unique(clusters, return_index=True)[1]
-    return permutation_p(means[0], means[1], seed=ranking.seed, groups=ranking.groups[first])
+    groups, clusters = ranking.groups, ranking.clusters
+    sides = []
+    for side in (score, ranking.truth):
+        ranks = rankdata(side)
+        sides.append(cluster_means(ranks - cluster_means(ranks, groups)[groups], clusters))
+    met = np.zeros((int(clusters.max()) + 1, int(groups.max()) + 1), dtype=bool)
+    met[clusters, groups] = True
+    strata = np.unique(met, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return permutation_p(sides[0], sides[1], seed=ranking.seed, groups=strata)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -315,10 +315,10 @@ METHOD: Sequence[str] = (
     "A score is better when it is smaller and mIoU when it is larger, so a good score has a "
     "negative correlation. ρ is Spearman's rank correlation, τ-b Kendall's; in the weighted ρ "
     "models that either side holds to be good weigh more. The interval is the 95 % percentile "
-    f"interval of {DRAWS} resamples of the models, in which an architecture trained with several "
-    f"seeds stays together; p comes from {PERMUTATIONS} permutations inside the groups, and is "
-    "then corrected for the number of scores (Holm). A model without a score is left out for that "
-    "score; n says how many are left.",
+    f"interval of {DRAWS} resamples of the models, in which all models of one architecture stay "
+    f"together; p comes from {PERMUTATIONS} permutations of architectures, with what lies between "
+    "the groups taken out, and is then corrected for the number of scores (Holm). A model without "
+    "a score is left out for that score; n says how many are left.",
     "“Pairs right” is the share of pairs of models that the score orders as the truth does (50 % "
     "is chance). “Top half” is ρ among the better half of the models, where a search operates. "
     "“Given MACs” is what remains once the number of multiply-adds is taken out of both. “Within” "

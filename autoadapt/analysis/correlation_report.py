@@ -65,8 +65,8 @@ class CorrelationReport:
         controls: What a good score has to beat: costs of the models and the like, the same way.
             Random numbers are added.
         groups: Name of the group of each model, e.g. its method; empty: all are of one.
-        clusters: Equal for models that are one architecture trained with several seeds; empty:
-            every model is one of its own.
+        clusters: Equal for models that are one architecture, trained with several seeds or
+            methods; empty: every model is one of its own.
         comparisons: Pairs of columns whose strengths are compared, named before looking.
         facts: What all models have in common (method, steps, images), by name.
         opened_labels: One note for each time target labels were opened.
@@ -182,7 +182,9 @@ class CorrelationReport:
     @cached_property
     def ceiling(self) -> float:
         """Largest correlation that the noise of retraining leaves possible; NaN: not known."""
-        return noise_ceiling(self.true, self.ranking.clusters) if len(self.judged) > 1 else math.nan
+        return (
+            noise_ceiling(self.true, self.ranking.repetitions) if len(self.judged) > 1 else math.nan
+        )
 
     @cached_property
     def redundancy(self) -> Float:

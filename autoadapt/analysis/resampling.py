@@ -185,7 +185,7 @@ def bonett_wright(rho: float, size: int) -> tuple[float, float]:
 
 def cluster_means(values: Float, clusters: Index) -> Float:
     """Return the mean of each cluster, (clusters,)."""
-    means: Float = np.bincount(clusters, weights=values) / np.bincount(clusters)
+    means: Float = np.bincount(clusters, weights=values) / np.maximum(np.bincount(clusters), 1)
     return means
 
 

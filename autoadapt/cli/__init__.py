@@ -215,13 +215,33 @@ def export(
 
 
 @app.command()
-def correlate(run: Run, as_json: Json = False) -> None:
-    """Compare label-free scores with the true target mIoU of the candidates of a run."""
+def bank(
+    config: Config,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the bank; an existing one is continued.")
+    ] = None,
+    changes: Changes = None,
+) -> None:
+    """Train many architectures, score and evaluate them, for 'correlate'. Resumes."""
     from autoadapt.cli.progress import watching
-    from autoadapt.experiment.commands import correlate_run
+    from autoadapt.experiment.commands import make_bank
 
     with watching() as watcher:
-        text, values, page = correlate_run(run, watcher)
+        folder = make_bank(config, run, changes or [], watcher)
+    print(f"bank: {folder}")
+
+
+@app.command()
+def correlate(
+    runs: Annotated[list[Path], typer.Argument(help="A run folder, or one or several banks.")],
+    as_json: Json = False,
+) -> None:
+    """Compare label-free scores with the true target mIoU of the models of a run or of banks."""
+    from autoadapt.cli.progress import watching
+    from autoadapt.experiment.commands import correlate_models
+
+    with watching() as watcher:
+        text, values, page = correlate_models(runs, watcher)
     print(json.dumps(values, indent=2) if as_json else f"{text}\n\nreport: {page}")
 
 

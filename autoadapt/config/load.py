@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from autoadapt.config.published_weights import PUBLISHED
 from autoadapt.config.settings import (
     COMMON_KEYS,
+    BankSettings,
     DatasetSettings,
     DataSettings,
     ExperimentSettings,
@@ -188,6 +189,9 @@ def plugins_of(settings: ExperimentSettings) -> list[tuple[Keys, str, PluginSett
     ]
     if settings.adapt:
         named.append((("adapt", "method"), "uda", settings.adapt.method))
+    if settings.bank:
+        methods = enumerate(settings.bank.methods)
+        named += [(("bank", "methods", index), "uda", method) for index, method in methods]
     named += [(keys, "scores", plugin) for keys, plugin in score_plugins(settings)]
     return named
 
@@ -374,8 +378,24 @@ def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
             f"objective.calibration: {settings.calibration_trials} trials can never finish, "
             f"search.trials is {settings.search.trials}",
         )
+    yield from bank_contradictions(settings.bank)
     if settings.device == "cpu" and settings.executor.gpus:
         yield ("executor", "gpus"), "executor.gpus: asks for a GPU while device is cpu"
+
+
+def bank_contradictions(bank: BankSettings | None) -> Iterator[Mistake]:
+    """Yield what a bank cannot be."""
+    if bank is None:
+        return
+    if bank.repeated > bank.architectures:
+        yield (
+            ("bank", "repeated"),
+            f"bank.repeated: {bank.repeated} of {bank.architectures} architectures",
+        )
+    names = [method.name for method in bank.methods]
+    for key, values in (("seeds", bank.seeds), ("methods", names)):
+        if len(set(values)) < len(values):
+            yield ("bank", key), f"bank.{key}: {list(values)} holds something twice"
 
 
 def network_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:

@@ -427,6 +427,8 @@ class SearchSettings(Strict):
         strategy: What proposes architectures.
         method: The adaptation method that trains every candidate.
         training: The budget of a candidate.
+        training_seed: Another one gives every candidate another initial network and other
+            batches; what is tried, and what is measured of it, stays the same.
     """
 
     space: str
@@ -437,6 +439,25 @@ class SearchSettings(Strict):
     include: tuple[str, ...] = ()
     limits: dict[str, tuple[NotNegative, Above0]] = field(default_factory=dict)
     weights: WeightsSettings | None = None
+    training_seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankSettings(Strict):
+    """A bank: many trained models whose scores are compared with their true metric.
+
+    Attributes:
+        architectures: Number of random architectures, spread evenly over the multiply-adds that
+            the space has to offer; each is trained with every method.
+        repeated: How many of them, spread the same way, are trained with all seeds.
+        seeds: Training seeds; the first trains all architectures.
+        methods: Adaptation methods; absent: that of the search.
+    """
+
+    architectures: Annotated[int, Field(ge=3)] = 100
+    repeated: Annotated[int, Field(ge=0)] = 20
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    methods: tuple[MethodChoice, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -491,6 +512,7 @@ class ExperimentSettings(Strict):
     )
     executor: ExecutorSettings = field(default_factory=ExecutorSettings)
     adapt: AdaptSettings | None = None
+    bank: BankSettings | None = None
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
 
     @property

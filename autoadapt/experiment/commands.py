@@ -16,6 +16,8 @@ from autoadapt.config.settings import ExperimentSettings
 from autoadapt.cost import count
 from autoadapt.data.counting import Counting
 from autoadapt.errors import AutoAdaptError, CheckpointError, ConfigError, ExportError
+from autoadapt.experiment.bank import run_bank
+from autoadapt.experiment.bank_file import find_bank, read_bank
 from autoadapt.experiment.comparison import (
     FORMATS,
     comparison_as,
@@ -25,7 +27,7 @@ from autoadapt.experiment.comparison import (
 )
 from autoadapt.experiment.export import export_model
 from autoadapt.experiment.exported import Format
-from autoadapt.experiment.jobs import owned_experiment
+from autoadapt.experiment.jobs import owned_experiment, place_of
 from autoadapt.experiment.predict import (
     Predicts,
     adapt_statistics,
@@ -34,6 +36,7 @@ from autoadapt.experiment.predict import (
 )
 from autoadapt.experiment.reporting import (
     search_report,
+    write_bank_report,
     write_correlation_report,
     write_search_report,
 )
@@ -216,15 +219,33 @@ def export_checkpoint(checkpoint: Path, out: Path, formats: Sequence[Format]) ->
     return "\n".join(lines)
 
 
-def correlate_run(path: Path, watcher: Watcher) -> tuple[str, Any, Path]:
-    """Return the correlation of each score with the true mIoU: as text, as values, as a page."""
-    with owned_experiment(path, RunFolder(path).settings(), watcher) as experiment:
-        report, page = write_correlation_report(experiment)
-    return (
-        correlation_text(report),
-        json.loads((page.parent / "correlation.json").read_text()),
-        page,
-    )
+def correlate_models(paths: Sequence[Path], watcher: Watcher) -> tuple[str, Any, Path]:
+    """Return the correlation of each score with the true mIoU: as text, as values, as a page.
+
+    Args:
+        paths: One run folder, or banks that were measured in the same way. The report of several
+            is written beside the first.
+        watcher: Told how it goes.
+
+    Raises:
+        RunError: A folder is neither, or the banks cannot be compared.
+        ConfigError: The run has no labelled target images.
+    """
+    places = [find_bank(path) for path in paths]
+    if len(paths) == 1 and places[0] is None:
+        with owned_experiment(paths[0], RunFolder(paths[0]).settings(), watcher) as experiment:
+            report, page = write_correlation_report(experiment)
+    else:
+        banks = [read_bank(path) for path in paths]
+        report, page = write_bank_report(banks, paths[0] / "correlation")
+    values = json.loads((page.parent / "correlation.json").read_text())
+    return correlation_text(report), values, page
+
+
+def make_bank(source: str, run: Path | None, changes: Sequence[str], watcher: Watcher) -> Path:
+    """Make the bank of a config, or continue it, and return the folder of the bank."""
+    path, settings = place_of(source, run, changes)
+    return run_bank(settings, path, watcher)
 
 
 def report_run(path: Path) -> Path:

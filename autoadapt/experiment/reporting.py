@@ -1,6 +1,7 @@
 """From a run folder to its reports."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from autoadapt.config.named_objectives import names as names_of_objectives
 from autoadapt.data.classes import ClassTable, colorize
 from autoadapt.data.open import class_table
 from autoadapt.experiment.adapt import contender_folders, title_of
+from autoadapt.experiment.bank_file import Bank, check_same
 from autoadapt.experiment.comparison import result_of
 from autoadapt.experiment.evaluate import evaluate
 from autoadapt.experiment.predict import png_bytes
@@ -28,6 +30,9 @@ from autoadapt.objective import columns as objective_columns
 from autoadapt.objective import named
 from autoadapt.records import Record, finished
 from autoadapt.training.model import find_model, load_model
+
+CONTROLS = ("macs", "params", "source_miou")
+"""Costs and scores that say nothing of the target: what a score has to beat."""
 
 
 def write_search_report(experiment: Experiment) -> Path:
@@ -174,15 +179,17 @@ def write_correlation_report(experiment: Experiment) -> tuple[CorrelationReport,
     truth = []
     for position, record in enumerate(records, start=1):
         experiment.watcher.stage(f"evaluating candidate {position} of {len(records)}")
-        truth.append(true_miou(experiment, record))
+        truth.append(true_evaluation(experiment, record).headline)
     report = CorrelationReport(
         title=experiment.settings.name,
         models=[f"#{record.number} {name_in(experiment, record)}" for record in records],
         truth=truth,
-        scores=score_columns(experiment, records),
-        controls={
-            name: [record.costs.get(name) for record in records] for name in ("macs", "params")
+        scores={
+            **score_columns(records),
+            "objective": [experiment.controller.value(record) for record in records],
+            **shipped_objectives(records, experiment.controller.reference_costs),
         },
+        controls=control_columns(records),
         facts={**facts(experiment), "Evaluation images": str(len(images))},
         opened_labels=opened_labels(experiment),
         seed=experiment.settings.seed,
@@ -196,28 +203,74 @@ def name_in(experiment: Experiment, record: Record) -> str:
     return names.get(record.architecture.id, record.architecture.id)
 
 
-def true_miou(experiment: Experiment, record: Record) -> float:
-    """Return the mIoU of a candidate on the labelled target images, in [0, 1]."""
+def true_evaluation(experiment: Experiment, record: Record) -> Evaluation:
+    """Compare a candidate with the labelled target images, or read what was found before."""
     trial = experiment.folder.trial(record.number, record.architecture)
     path = trial / "evaluation.json"
     if path.exists():
-        return Evaluation.from_json(json.loads(path.read_text())).headline
+        return Evaluation.from_json(json.loads(path.read_text()))
     model = load_model(trial, pick_device(experiment.settings))
     found = evaluate(model, experiment.evaluation_set, experiment.settings.evaluation)
     write_json(path, found.to_json())
-    return found.headline
+    return found
 
 
-def score_columns(experiment: Experiment, records: list[Record]) -> dict[str, list[float | None]]:
-    """Return each score and objective, one value per candidate, nothing where it failed.
+def write_bank_report(banks: Sequence[Bank], folder: Path) -> tuple[CorrelationReport, Path]:
+    """Compare the scores of one or several banks with the truth they hold; nothing is opened.
 
-    Besides the objective of the run, those that come with the package, as far as the scores are
-    there: each standardised by the candidates of this run.
+    Raises:
+        RunError: The banks were made with different data or samples.
     """
-    names = sorted({name for record in records for name in record.scores} - {"macs", "params"})
-    columns: dict[str, list[float | None]] = {
-        name: [record.scores.get(name) for record in records] for name in names
-    }
-    columns["objective"] = [experiment.controller.value(record) for record in records]
+    check_same(banks)
+    report = bank_report(banks)
+    return report, write_correlation(report, folder)
+
+
+def bank_report(banks: Sequence[Bank]) -> CorrelationReport:
+    """Gather what the report of banks shows: groups are methods, of each bank apart."""
+    first, several = banks[0], len(banks) > 1
+    models = [(f"{bank.name} " * several, model) for bank in banks for model in bank.models]
+    records = [model.record for _, model in models]
+    groups = [f"{place}{model.method}" for place, model in models]
+    return CorrelationReport(
+        title=" + ".join(bank.name for bank in banks),
+        models=[f"{place}{model.label}" for place, model in models],
+        truth=[model.miou for _, model in models],
+        scores={
+            **score_columns(records),
+            "objective": [model.objective for _, model in models],
+            **shipped_objectives(records, first.reference_costs),
+        },
+        controls=control_columns(records),
+        groups=groups,
+        clusters=[record.architecture.id for record in records],
+        facts=first.facts,
+        opened_labels=[note for bank in banks for note in bank.opened_labels],
+        seed=first.seed,
+    )
+
+
+def score_columns(records: Sequence[Record]) -> dict[str, list[float | None]]:
+    """Return each score, one value per candidate, nothing where it failed."""
+    names = sorted({name for record in records for name in record.scores} - set(CONTROLS))
+    return {name: [record.scores.get(name) for record in records] for name in names}
+
+
+def shipped_objectives(
+    records: Sequence[Record], reference_costs: Mapping[str, float]
+) -> dict[str, list[float | None]]:
+    """Return the objectives that come with the package, as far as their scores are there.
+
+    Each is standardised by these candidates.
+    """
     others = {f"objective {name}": named(name) for name in names_of_objectives()}
-    return columns | objective_columns(records, others, experiment.controller.reference_costs)
+    return objective_columns(list(records), others, reference_costs)
+
+
+def control_columns(records: Sequence[Record]) -> dict[str, list[float | None]]:
+    """Return what a good score has to beat, as far as it is known."""
+    found: dict[str, list[float | None]] = {
+        name: [record.costs.get(name, record.scores.get(name)) for record in records]
+        for name in CONTROLS
+    }
+    return {name: values for name, values in found.items() if any(v is not None for v in values)}

@@ -257,6 +257,13 @@ def record_of(task: Task, settings: ExperimentSettings, **known: Any) -> Record:
     )
 
 
+def training_seed(settings: ExperimentSettings, number: int) -> int:
+    """Return what the network and the batches of a trial follow from."""
+    repetition = settings.search.training_seed
+    purpose = ("training seed", repetition) if repetition else ()
+    return derive(settings.seed, "trial", number, *purpose)
+
+
 def evaluate_candidate(
     task: Task, settings: ExperimentSettings, on_progress: OnProgress | None
 ) -> Record:
@@ -265,7 +272,7 @@ def evaluate_candidate(
     device = pick_device(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    seed = derive(settings.seed, "trial", task.number)
+    seed = training_seed(settings, task.number)
     scorers = scores_of(settings)
     needs = frozenset[Need]().union(*(score.needs for score in scorers.values()))
     if "committee" in needs:  # before training, which a missing file would have wasted

@@ -154,3 +154,29 @@ def test_strongest_first_puts_undefined_last() -> None:
         {"none": [None] * 4, "weak": [1, 4, 2, 3], "good": [4, 3, 2, 1]}, [0.1, 0.2, 0.3, 0.4]
     )
     assert [one.name for one in strongest_first(found)] == ["good", "weak", "none"]
+
+
+def test_copies_with_other_seeds_add_no_significance() -> None:
+    """Six architectures, then the same four times: as sure as before, not more."""
+    truth = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    score: list[float | None] = [5.0, 6.0, 3.0, 4.0, 1.0, 2.0]
+    (alone,) = correlate({"a": score}, truth)
+    names = [f"a{place % 6}" for place in range(24)]
+    (copied,) = correlate_with({"a": score * 4}, ranking_of(truth * 4, clusters=names))
+    assert copied.p_value == pytest.approx(alone.p_value, abs=0.01)
+    assert copied.interval == pytest.approx(alone.interval)
+    (naive,) = correlate({"a": score * 4}, truth * 4)
+    assert naive.p_value < 0.1 * alone.p_value
+
+
+def test_what_lies_between_methods_is_no_evidence() -> None:
+    """The same eight architectures with two methods; the score tells the methods apart alone."""
+    random = np.random.Generator(np.random.PCG64(11))
+    truth = np.concatenate([random.normal(size=8), 9 + random.normal(size=8)])
+    score = np.concatenate([9 + random.normal(size=8), random.normal(size=8)])
+    groups, clusters = ["a"] * 8 + ["b"] * 8, [f"n{place % 8}" for place in range(16)]
+    ranking = ranking_of(truth.tolist(), groups=groups, clusters=clusters)
+    (found,) = correlate_with({"a": score.tolist()}, ranking)
+    assert found.rho < -0.7
+    assert found.p_value > 0.05
+    assert len(set(ranking.repetitions.tolist())) == 16, "no method was repeated"

@@ -65,7 +65,7 @@ def test_all_mistakes_are_reported_at_once_with_their_lines(tmp_path: Path) -> N
         ("search.method=advant", "did you mean 'advent'"),
         ("search.method.main_wait=1", "did you mean 'main_weight'"),
         ("search.method.main_weight=-1", "greater than or equal to 0"),
-        ("search.strategy=annealing", "available: evolution, random"),
+        ("search.strategy=annealing", "available: evolution, planned, random"),
         ("data.crop=[999, 999]", "is larger than the source images"),
         ("data.target.part=[0.5, 0.5]", "is empty"),
         ("search.limits={macs: [2, 1]}", "2.0 is above 1.0"),

@@ -165,7 +165,7 @@ def test_correlate_reports_every_score_and_the_costs(
     assert run("correlate", copied_run, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     names = {one["score"] for one in found["agreements"]}
-    own = {"mmd", "reent", "entropy", "objective", "macs", "params"}
+    own = {"mmd", "reent", "entropy", "objective", "macs", "params", "random"}
     others = ("default", "ent", "mmd", "mmd_ent", "mmd_reent", "reent")
     assert names == own | {f"objective {name}" for name in others}
     assert len(found["truth"]) == 4

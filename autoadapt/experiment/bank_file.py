@@ -1,0 +1,164 @@
+"""A bank as a portable folder: records with scores and true metrics; no images, no weights.
+
+``bank.json`` says what all models have in common, ``models.jsonl`` has one line per model.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autoadapt.errors import RunError
+from autoadapt.experiment.run_folder import differences
+from autoadapt.files import JsonLines, write_json, write_text
+from autoadapt.metrics.evaluation import Evaluation
+from autoadapt.records import Record
+
+VERSION = 1
+COMMON, MODELS = "bank.json", "models.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankModel:
+    """One trained model of a bank.
+
+    Attributes:
+        method: Name of the adaptation method.
+        training_seed: Seed of the training.
+        record: What a search would know of it.
+        objective: Of the bank's settings; none where a score is missing.
+        evaluation: Its comparison with target labels; none where there are none.
+    """
+
+    method: str
+    training_seed: int
+    record: Record
+    objective: float | None = None
+    evaluation: Evaluation | None = None
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return f"{self.method} {self.record.architecture.id} seed {self.training_seed}"
+
+    @property
+    def miou(self) -> float | None:
+        """True metric on labelled target images, in [0, 1]."""
+        return None if self.evaluation is None else self.evaluation.headline
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; ``from_json`` undoes it."""
+        return {
+            "method": self.method,
+            "training_seed": self.training_seed,
+            "objective": self.objective,
+            "record": self.record.to_json(),
+            "evaluation": None if self.evaluation is None else self.evaluation.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "BankModel":
+        """Undo ``to_json``.
+
+        Raises:
+            KeyError: A needed key is missing.
+        """
+        found = raw["evaluation"]
+        return cls(
+            method=raw["method"],
+            training_seed=raw["training_seed"],
+            objective=raw["objective"],
+            record=Record.from_json(raw["record"]),
+            evaluation=None if found is None else Evaluation.from_json(found),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bank:
+    """Many trained models that were measured on the same images in the same way.
+
+    Attributes:
+        fingerprint: What scores and metrics depend on besides the models: hashes of all images,
+            the sample, options. Models of banks that differ here cannot be compared.
+        reference_costs: Of the reference architecture of the space, which objectives refer to.
+        facts: What a reader wants to know, by name.
+        opened_labels: One note for each time target labels were opened.
+        seed: Of the bank, and of the resampling in its report.
+    """
+
+    name: str
+    seed: int
+    fingerprint: Mapping[str, Any]
+    models: tuple[BankModel, ...]
+    reference_costs: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    opened_labels: tuple[str, ...] = ()
+
+    def common(self) -> dict[str, Any]:
+        """Return all but the models as plain values."""
+        known = {key: value for key, value in asdict(self).items() if key != "models"}
+        return {"version": VERSION, **known, "opened_labels": list(self.opened_labels)}
+
+
+def write_bank(bank: Bank, folder: Path) -> None:
+    """Write a bank into a folder; what is there of an earlier one is replaced.
+
+    Raises:
+        RunError: The disk is full.
+    """
+    lines = (json.dumps(model.to_json(), allow_nan=False) for model in bank.models)
+    write_text(folder / MODELS, "".join(f"{line}\n" for line in lines))
+    write_json(folder / COMMON, bank.common())
+
+
+def find_bank(path: Path) -> Path | None:
+    """Return the folder of a bank, given it or the folder it was made in; nothing else is one."""
+    return next((place for place in (path, path / "bank") if (place / COMMON).is_file()), None)
+
+
+def read_bank(path: Path) -> Bank:
+    """Read a bank from its folder, or the one it was made in.
+
+    Raises:
+        RunError: There is none, it is damaged, or of another version.
+    """
+    folder = find_bank(path)
+    if folder is None:
+        raise RunError(f"{path} is not a bank: it has no {COMMON}; make one with 'autoadapt bank'")
+    try:
+        common = json.loads((folder / COMMON).read_text())
+        version = common.pop("version")
+        if version != VERSION:
+            raise RunError(f"{folder}: expected a bank of version {VERSION}, found {version!r}")
+        models = tuple(BankModel.from_json(line) for line in JsonLines(folder / MODELS).read())
+        notes = tuple(common.pop("opened_labels"))
+        return Bank(models=models, opened_labels=notes, **common)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{folder} is not a bank, or damaged: {error!r}") from error
+
+
+def check_same(banks: Sequence[Bank]) -> None:
+    """Refuse to put banks together that were measured on other images or in another way.
+
+    Raises:
+        RunError: The first differences.
+    """
+    first, *others = banks
+    for other in others:
+        changed = list(differing(first, other))
+        if changed:
+            shown = "\n  ".join(changed[:8])
+            raise RunError(
+                f"the banks {first.name!r} and {other.name!r} cannot be compared, they were made "
+                f"with different data or samples:\n  {shown}\n"
+                "correlate each of them alone"
+            )
+
+
+def differing(first: Bank, second: Bank) -> Iterator[str]:
+    """Yield each difference of two fingerprints."""
+    for line in differences(first.fingerprint, second.fingerprint):
+        name, _, values = line.partition(": ")
+        old, _, new = values.partition(" in the folder, ")
+        yield f"{name}: {old} and {new.removesuffix(' now')}"
