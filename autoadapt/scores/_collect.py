@@ -181,7 +181,7 @@ def _held_out(forward: Forward, sample: Sample, device: torch.device | str) -> H
             domain.add(logits, deep)
             labels.append(_at(label[None], domain.places(len(labels)))[:, 0].numpy())
             known = label.numpy() != IGNORE
-            found = logits.argmax(0).cpu().numpy()
+            found = class_map(logits)
             more = pair_counts(label.numpy()[known], found[known], len(logits))
             counts = more if counts is None else counts + more
     if counts is None:
@@ -254,7 +254,7 @@ class _Target(_Domain):
             self.add(logits, deep)
             self.regions.append(_regions_of(logits, self.sample.regions, index))
             if self.has_opinions:
-                own = logits.argmax(0).to(torch.uint8).cpu().numpy()
+                own = class_map(logits)
                 self._compare(own, index, {n: maps[position] for n, maps in opinions.items()})
 
     def _compare(self, own: ClassMap, index: int, views: Mapping[Need, Tensor]) -> None:
@@ -262,7 +262,7 @@ class _Target(_Domain):
             self.maps.append(own)
         for need, logits in views.items():
             size = (own.shape[0], own.shape[1])
-            self._count(need, 0, own, class_map(logits, size).to(torch.uint8).cpu().numpy())
+            self._count(need, 0, own, class_map(upsample(logits[None].float(), size)[0]))
         if "committee" in self.needs:
             for number, member in enumerate(self.sample.committee):
                 self._count("committee", number, own, member[index])
