@@ -232,6 +232,25 @@ def bank(
 
 
 @app.command()
+def replay(
+    bank: Annotated[Path, typer.Argument(help="A bank, or the folder it was made in.")],
+    strategies: Annotated[
+        list[str] | None, typer.Option("--strategy", help="Strategy; may be given repeatedly.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Models of this method; absent: of the first one.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials of each search.")] = 20,
+    searches: Annotated[int, typer.Option(min=1, help="Searches, each with another seed.")] = 50,
+) -> None:
+    """Simulate searches on the models of a bank; nothing is trained."""
+    from autoadapt.experiment.simulation import replay_bank
+
+    names = strategies or ["evolution"]
+    print(replay_bank(bank, names, method=method, trials=trials, searches=searches))
+
+
+@app.command()
 def correlate(
     runs: Annotated[list[Path], typer.Argument(help="A run folder, or one or several banks.")],
     as_json: Json = False,

@@ -69,6 +69,7 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
         watcher.stage("writing the bank")
         bank = Bank(
             name=settings.name,
+            space=settings.search.space,
             seed=settings.seed,
             fingerprint=fingerprint(settings),
             models=tuple(with_objectives(models, settings, whole)),

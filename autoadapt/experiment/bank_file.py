@@ -84,10 +84,12 @@ class Bank:
         reference_costs: Of the reference architecture of the space, which objectives refer to.
         facts: What a reader wants to know, by name.
         opened_labels: One note for each time target labels were opened.
+        space: The search space, as the settings name it.
         seed: Of the bank, and of the resampling in its report.
     """
 
     name: str
+    space: str
     seed: int
     fingerprint: Mapping[str, Any]
     models: tuple[BankModel, ...]

@@ -33,6 +33,8 @@ from autoadapt.training.model import find_model, load_model
 
 CONTROLS = ("macs", "params", "source_miou")
 """Costs and scores that say nothing of the target: what a score has to beat."""
+ENDPOINTS = (("objective default", "objective mmd_reent"),)
+"""Comparisons named beforehand: what is recommended against the joint objective of the paper."""
 
 
 def write_search_report(experiment: Experiment) -> Path:
@@ -190,6 +192,7 @@ def write_correlation_report(experiment: Experiment) -> tuple[CorrelationReport,
             **shipped_objectives(records, experiment.controller.reference_costs),
         },
         controls=control_columns(records),
+        comparisons=ENDPOINTS,
         facts={**facts(experiment), "Evaluation images": str(len(images))},
         opened_labels=opened_labels(experiment),
         seed=experiment.settings.seed,
@@ -242,6 +245,7 @@ def bank_report(banks: Sequence[Bank]) -> CorrelationReport:
             **shipped_objectives(records, first.reference_costs),
         },
         controls=control_columns(records),
+        comparisons=ENDPOINTS,
         groups=groups,
         clusters=[record.architecture.id for record in records],
         facts=first.facts,

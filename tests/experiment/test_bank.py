@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from autoadapt.cli import main
 from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.errors import ConfigError, RunError
@@ -21,6 +22,13 @@ from autoadapt.space import Architecture
 
 Costs = Callable[[Architecture], dict[str, float]]
 BANK = {"architectures": 3, "repeated": 1, "seeds": [0, 4], "methods": ["source_only", "min_ent"]}
+
+
+def run(*arguments: object) -> int:
+    """Run a command as a shell would and return its exit code."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    return caught.value.code if isinstance(caught.value.code, int) else 0
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +208,15 @@ def test_the_cells_are_runs_of_their_own(made: Path) -> None:
     assert config["search"]["training_seed"] == 4
     assert config["search"]["method"]["name"] == "min_ent"
     assert config["bank"] is None
+
+
+def test_the_commands(
+    small_config: Path, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(made, tmp_path / "copy")
+    assert run("bank", small_config, "--run", copy, "--set", f"bank={json.dumps(BANK)}") == 0
+    assert f"bank: {copy / 'bank'}" in capsys.readouterr().out
+    assert run("replay", copy, "--trials", 2, "--searches", 2, "--method", "min_ent") == 0
+    assert "3 models, 2 searches each" in capsys.readouterr().out
+    assert run("correlate", copy, tmp_path) == 2
+    assert "is not a bank" in capsys.readouterr().err
