@@ -314,7 +314,8 @@ def method(report: CorrelationReport) -> list[Markup]:
 METHOD: Sequence[str] = (
     "A score is better when it is smaller and mIoU when it is larger, so a good score has a "
     "negative correlation. ρ is Spearman's rank correlation, τ-b Kendall's; in the weighted ρ "
-    "models that either side holds to be good weigh more. The interval is the 95 % percentile "
+    "models that either side holds to be good weigh more, which makes chance come out above 0: "
+    "compare it with the row “random”. The interval is the 95 % percentile "
     f"interval of {DRAWS} resamples of the models, in which all models of one architecture stay "
     f"together; p comes from {PERMUTATIONS} permutations of architectures, with what lies between "
     "the groups taken out, and is then corrected for the number of scores (Holm). A model without "

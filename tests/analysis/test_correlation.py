@@ -180,3 +180,19 @@ def test_what_lies_between_methods_is_no_evidence() -> None:
     assert found.rho < -0.7
     assert found.p_value > 0.05
     assert len(set(ranking.repetitions.tolist())) == 16, "no method was repeated"
+
+
+def test_how_often_a_method_was_used_is_no_evidence() -> None:
+    """Score and truth know the method alone; some architectures were trained more with one."""
+    random = np.random.Generator(np.random.PCG64(2))
+    methods, names = [], []
+    for place in range(15):
+        first = 1 + place % 3
+        methods += ["a"] * first + ["b"] * (4 - first)
+        names += [f"n{place}"] * 4
+    level = np.array([10.0 * (method == "b") for method in methods])
+    truth, score = level + random.normal(size=60), -level + random.normal(size=60)
+    ranking = ranking_of(truth.tolist(), groups=methods, clusters=names)
+    (found,) = correlate_with({"a": score.tolist()}, ranking)
+    assert found.rho < -0.5
+    assert found.p_value > 0.05
