@@ -92,7 +92,9 @@ def plot_parts(parts: Mapping[str, Mapping[str, float]], *, ax: Axes) -> Axes:
         ax.barh(rows, width, left=start, height=0.66, edgecolor=PAPER, lw=0.6, label=term, **look)
         left, right = left + np.minimum(width, 0), right + np.maximum(width, 0)
     if labels:
-        ax.plot(left + right, rows, "D", color=INK, mec=PAPER, ms=6, label="objective")
+        # Not cut at the border, where the sum of the last trial may lie.
+        marks = left + right
+        ax.plot(marks, rows, "D", color=INK, mec=PAPER, ms=6, label="objective", clip_on=False)
         legend_above(ax)
     else:
         say(ax, "no trial has an objective yet")
