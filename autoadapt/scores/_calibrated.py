@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from autoadapt.scores._density import density_ratio
 from autoadapt.scores._outputs import softened
 from autoadapt.scores.base import Float, HeldOut, Statistics, needed
 
@@ -41,6 +42,21 @@ def temperature(held_out: HeldOut) -> float:
     limit = float(np.log(20.0))
     found = minimize_scalar(loss, bounds=(-limit, limit), method="bounded")
     return float(np.exp(found.x))
+
+
+def weighted_error(statistics: Statistics, *, control: bool) -> float:
+    """Return the error on held-out source locations, weighted to stand for the target.
+
+    Args:
+        statistics: Of a candidate.
+        control: As in ``weighted_risk``.
+
+    Raises:
+        ValueError: No source image is held out, or none has a labelled location.
+    """
+    held_out = labelled_locations(statistics)
+    weights = density_ratio(statistics, held_out.features)
+    return weighted_risk(weights, 1.0 - correct(held_out).astype(float), control=control)
 
 
 def weighted_risk(weights: Float, losses: Float, *, control: bool) -> float:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from autoadapt.scores._calibrated import correct, labelled_locations, weighted_risk
-from autoadapt.scores._density import density_ratio
+from autoadapt.scores._calibrated import weighted_error
 from autoadapt.scores.base import Need, Score, Statistics
 
 
@@ -33,7 +32,4 @@ class Iwcv(Score):
         Raises:
             ValueError: No source image is held out, or none has a labelled location.
         """
-        held_out = labelled_locations(statistics)
-        weights = density_ratio(statistics, held_out.features)
-        losses = 1.0 - correct(held_out).astype(float)
-        return weighted_risk(weights, losses, control=False)
+        return weighted_error(statistics, control=False)

@@ -48,7 +48,7 @@ class StructureEnhancement(Method):
     """
 
     summary = "reconstruction of images from features, and aligned class probabilities"
-    paper = "structure enhancement by reconstruction and output alignment (ResNet-101: 44.8)"
+    paper = "structure enhancement by reconstruction and output-space alignment; no code released"
     needs: ClassVar[Needs] = Needs(networks=("an image decoder", "a discriminator"))
     quick: ClassVar[Mapping[str, Any]] = {"decoder_width": 64, "discriminator_width": 32}
     smoke_options: ClassVar[Mapping[str, Any]] = {"decoder_width": 8, "discriminator_width": 4}
