@@ -100,6 +100,9 @@ def draw_regression(ax: Axes, x: Float, y: Float, *, seed: int) -> None:
     low, high = np.nanquantile(lines, LEVEL, axis=0)
     ax.fill_between(places, low, high, color=VERMILLION, alpha=0.15, lw=0)
     ax.plot(places, at(places, slope, offset)[0], "--", color=VERMILLION, lw=1.5)
+    # The models set the axis: the band of a few of them would make them one flat row.
+    room = 0.35 * float(np.ptp(y)) or 1.0
+    ax.set_ylim(float(y.min()) - room, float(y.max()) + room)
 
 
 def line(x: Float, y: Float, counts: Float) -> tuple[Float, Float]:
