@@ -83,9 +83,9 @@ def documented(method: type[Method]) -> str:
 
 
 def short(paper: str) -> str:
-    """Return authors and venue of a paper, without its title."""
-    first, *_, last = paper.split(", ")
-    return paper if first == last else f"{first}, {last}"
+    """Return authors and venue of a paper, without its title; other texts as they are."""
+    first, *others = paper.split(", ")
+    return f"{first}, {others[-1]}" if others else paper
 
 
 def cost(factor: float | None) -> str:
