@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from autoadapt.config.published_weights import PUBLISHED
 from autoadapt.config.settings import (
     COMMON_KEYS,
+    SCORE,
     BankSettings,
     DatasetSettings,
     DataSettings,
@@ -22,11 +24,14 @@ from autoadapt.config.settings import (
 )
 from autoadapt.errors import ConfigError, SpaceError
 from autoadapt.files import shipped
-from autoadapt.plugins import find, suggestion
+from autoadapt.plugins import available, find, suggestion
 from autoadapt.space import named
 
 COSTS = ("macs", "params", "activations")
 """Terms of an objective that are known before training; they are no scores."""
+
+OWN_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""What a config may call a reading of a score: it becomes a column, and part of file names."""
 
 FORMATS = "data.formats"
 """Kind of the plug-ins that read data sets."""
@@ -137,6 +142,7 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
 
 def validate(raw: Mapping[str, Any]) -> tuple[ExperimentSettings | None, list[Mistake]]:
     """Check types and ranges, then plug-in options, then what several keys say together."""
+    raw = with_trials_of_bank(raw)
     try:
         settings = TypeAdapter(ExperimentSettings).validate_python(raw)
     except ValidationError as error:
@@ -144,6 +150,16 @@ def validate(raw: Mapping[str, Any]) -> tuple[ExperimentSettings | None, list[Mi
         return None, mistakes + list(plugin_mistakes_in(raw))
     wrong = [*plugin_mistakes(settings), *contradictions(settings)]
     return (settings if wrong else with_format_defaults(settings)), wrong
+
+
+def with_trials_of_bank(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give a search beside a bank, where it names no trials, as many as the bank trains."""
+    bank, search = raw.get("bank"), raw.get("search")
+    if not isinstance(bank, dict) or not isinstance(search, dict) or "trials" in search:
+        return raw
+    trials = bank.get("architectures")
+    trials = trials if isinstance(trials, int) and trials > 0 else BankSettings().architectures
+    return {**raw, "search": {**search, "trials": trials}}
 
 
 def explain(mistake: Any, kind: type) -> Mistake:
@@ -181,7 +197,7 @@ def nested_class(annotation: Any) -> Any:
 
 
 def plugins_of(settings: ExperimentSettings) -> list[tuple[Keys, str, PluginSettings]]:
-    """Return key path, kind and settings of every plug-in of an experiment."""
+    """Return key path, kind and settings of every plug-in of an experiment but the scores."""
     search = settings.search
     named: list[tuple[Keys, str, PluginSettings]] = [
         (("search", "strategy"), "strategies", search.strategy),
@@ -192,7 +208,6 @@ def plugins_of(settings: ExperimentSettings) -> list[tuple[Keys, str, PluginSett
     if settings.bank:
         methods = enumerate(settings.bank.methods)
         named += [(("bank", "methods", index), "uda", method) for index, method in methods]
-    named += [(keys, "scores", plugin) for keys, plugin in score_plugins(settings)]
     return named
 
 
@@ -210,9 +225,9 @@ def score_plugins(settings: ExperimentSettings) -> Iterator[tuple[Keys, PluginSe
     for index, name in enumerate(settings.scoring.scores):
         asked.setdefault(name, ("scoring", "scores", index))
     for name in score_names(settings):
-        options = settings.scoring.options.get(name, {})
+        options = settings.scoring.options.get(name)
         keys: Keys = ("scoring", "options", name) if options else asked[name]
-        yield keys, PluginSettings(name=name, options=options)
+        yield keys, settings.scoring.plugin(name)
 
 
 def plugin_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:
@@ -221,9 +236,49 @@ def plugin_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:
         yield from mistakes_of_dataset(("data", *name.split(".")), dataset)
     for keys, kind, plugin in plugins_of(settings):
         yield from mistakes_of_plugin(keys, kind, plugin)
-    for name in settings.scoring.options.keys() - set(score_names(settings)):
+    yield from score_mistakes(settings)
+
+
+def score_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:
+    """Yield what is wrong with scores, their options, and the names a config gives them."""
+    scoring = settings.scoring
+    own = [name for name, options in scoring.options.items() if SCORE in options]
+    for name in own:
+        yield from mistakes_of_own_name(name, scoring.options[name][SCORE])
+    for keys, plugin in score_plugins(settings):
+        if isinstance(plugin.name, str):
+            yield from mistakes_of_score(keys, plugin, own)
+    for name in scoring.options.keys() - set(score_names(settings)):
         keys = ("scoring", "options", name)
         yield keys, f"{'.'.join(keys)}: options for a score that is neither listed nor a term"
+
+
+def mistakes_of_score(keys: Keys, plugin: PluginSettings, own: list[str]) -> Iterator[Mistake]:
+    """Yield what is wrong with one score; ``own`` are the names that the config gives itself."""
+    try:
+        find("scores", plugin.name)
+    except ConfigError as error:
+        keys = (*keys, SCORE) if keys[-1] in own else keys
+        near = suggestion(plugin.name, own) if keys[-1] != SCORE else ""
+        text = f"no scores named {plugin.name!r}{near}" if near else str(error)
+        if keys[:2] == ("scoring", "options") and keys[-1] != SCORE:
+            text += f"; a name of your own says with the key {SCORE!r} which one it means"
+        yield keys, f"{'.'.join(map(str, keys))}: {text}"
+        return
+    yield from mistakes_of_plugin(keys, "scores", plugin, also_known=(SCORE,))
+
+
+def mistakes_of_own_name(name: str, score: Any) -> Iterator[Mistake]:
+    """Yield what is wrong with a name that a config gives to a reading of a score."""
+    keys: Keys = ("scoring", "options", name)
+    where = ".".join(map(str, keys))
+    if not isinstance(score, str):
+        yield (*keys, SCORE), f"{where}.{SCORE}: expected the name of a score, found {score!r}"
+    elif name != score and name in (*available("scores"), *COSTS):
+        what = "a cost" if name in COSTS else "a score"
+        yield keys, f"{where}: {name!r} is {what} already; give this reading of {score!r} another"
+    elif not OWN_NAME.fullmatch(name) and name != score:
+        yield keys, f"{where}: expected a name of small letters, digits and _, found {name!r}"
 
 
 def plugin_mistakes_in(raw: Mapping[str, Any]) -> Iterator[Mistake]:

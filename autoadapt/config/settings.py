@@ -261,6 +261,10 @@ class PluginSettings(Strict):
     options: dict[str, Any] = field(default_factory=dict)
 
 
+SCORE = "score"
+"""Key beside the options of a score: which one is meant, where the name is one of your own."""
+
+
 def nest_options(raw: Any, default: str) -> Any:
     """Turn the short forms of a plug-in in a file into ``name`` and ``options``.
 
@@ -354,7 +358,9 @@ class ScoringSettings(Strict):
         images: Number of source and of target images looked at, the same for every candidate.
         pixels_per_image: Sampled feature locations per image.
         scores: Names of scores; those that the objective needs are added.
-        options: Options per score, e.g. ``{reent: {variant: mass}}``.
+        options: Options per score, e.g. ``{reent: {smallest: 32}}``. With the key ``score`` the
+            name is one of your own for another reading of that score, and counts as a score in
+            ``scores`` and in objectives: ``{reent_loc: {score: reent, variant: loc}}``.
         committee: Model files (``model.safetensors``) that never change while this search runs;
             ``committee_agreement`` compares every candidate with them.
     """
@@ -366,6 +372,11 @@ class ScoringSettings(Strict):
     committee: tuple[str, ...] = ()
     regions: RegionSettings = field(default_factory=RegionSettings)
     batch_size: Positive = 8
+
+    def plugin(self, name: str) -> PluginSettings:
+        """Return the plug-in and the options that the name of a score stands for here."""
+        options = {**self.options.get(name, {})}
+        return PluginSettings(name=options.pop(SCORE, name), options=options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -418,7 +429,8 @@ class SearchSettings(Strict):
 
     Attributes:
         space: A shipped search space by name, or the path of a YAML file.
-        trials: Number of architectures of the space tried.
+        trials: Number of architectures of the space tried; may be left out beside a ``bank``
+            section, and is the number of its architectures then.
         include: Named networks (or files of one) that are tried first, besides ``trials``. They
             need not be of the space, and its limits do not apply to them.
         limits: Smallest and largest cost of an architecture, by cost name; narrows the limits

@@ -45,7 +45,8 @@ def scores_text(found: dict[str, list[dict[str, Any]]]) -> str:
         [
             text_table(["score", "summary", "needs"], scores, words=3),
             text_table(["objective", "terms", "summary"], objectives, words=3),
-            "Smaller is better for every score; options and defaults: autoadapt scores NAME",
+            "Smaller is better for every score; options and defaults: autoadapt scores NAME; one "
+            "score with other options beside it: scoring.options: {my_name: {score: NAME, …}}",
         ]
     )
 

@@ -368,8 +368,8 @@ def training_data(
 
 def scores_of(settings: ExperimentSettings) -> dict[str, Score]:
     """Return the scores of an experiment by name; costs among the terms are no scores."""
-    options = settings.scoring.options
-    return {name: make_score(name, options.get(name, {})) for name in score_names(settings)}
+    plugins = {name: settings.scoring.plugin(name) for name in score_names(settings)}
+    return {name: make_score(one.name, one.options) for name, one in plugins.items()}
 
 
 def measure(

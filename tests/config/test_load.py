@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from autoadapt.config.load import expand, from_plain, load, locate, make, to_plain
+from autoadapt.config.load import (
+    expand,
+    from_plain,
+    load,
+    locate,
+    make,
+    score_names,
+    to_plain,
+)
 from autoadapt.config.settings import PluginSettings
 from autoadapt.errors import ConfigError
 from autoadapt.files import shipped
@@ -78,6 +86,38 @@ def test_all_mistakes_are_reported_at_once_with_their_lines(tmp_path: Path) -> N
         ("scoring.scores=[entropie]", "did you mean 'entropy'"),
         ("scoring.options={entropy: {}}", "neither listed nor a term"),
         ("scoring.options={reent: {variant: bogus}}", "scoring.options.reent"),
+        (
+            "scoring={scores: [flat], options: {flat: {score: reetn}}}",
+            "scoring.options.flat.score: no scores named 'reetn', did you mean 'reent'",
+        ),
+        (
+            "scoring={scores: [flat], options: {flat: {score: reent, varient: loc}}}",
+            "scoring.options.flat.varient: unknown key; did you mean 'variant'?",
+        ),
+        (
+            "scoring={scores: [flat], options: {flat: {scor: reent}}}",
+            "a name of your own says with the key 'score' which one it means",
+        ),
+        (
+            "scoring={scores: [falt], options: {flat: {score: reent}}}",
+            "scoring.scores.0: no scores named 'falt', did you mean 'flat'?",
+        ),
+        (
+            "scoring={scores: [entropy], options: {entropy: {score: reent}}}",
+            "scoring.options.entropy: 'entropy' is a score already; give this reading of 'reent'",
+        ),
+        (
+            "scoring={scores: [activations], options: {activations: {score: reent}}}",
+            "scoring.options.activations: 'activations' is a cost already",
+        ),
+        (
+            "scoring={scores: [Re-Ent], options: {Re-Ent: {score: reent}}}",
+            "expected a name of small letters, digits and _, found 'Re-Ent'",
+        ),
+        (
+            "scoring={scores: [flat], options: {flat: {score: [reent]}}}",
+            "scoring.options.flat.score: expected the name of a score, found ['reent']",
+        ),
         ("search", "expected key=value"),
         ("search.trials.deep=1", "it has no key 'deep'"),
         ("search.trials=[", "not valid YAML"),
@@ -134,6 +174,53 @@ def test_configs_that_name_every_key_of_every_format_still_work(tmp_path: Path) 
     assert load(write(tmp_path, text)) == load(write(tmp_path, GOOD))
     wrong = messages(tmp_path, text.replace("split: train", "split: val"))
     assert any("data.source.split: unknown key" in line for line in wrong)
+
+
+READINGS = """\
+scoring:
+  scores: [reent, reent_loc, entropy]
+  options:
+    reent: {smallest: 32}
+    reent_loc: {score: reent, variant: loc}
+    reent_mass:
+      score: reent
+      variant: mass
+objective:
+  terms: [{score: reent_mass}, {score: macs, form: hinge}]
+"""
+
+
+def test_one_score_under_several_names(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, GOOD + READINGS))
+    assert score_names(settings) == ("reent_mass", "reent", "reent_loc", "entropy")
+    assert {name: settings.scoring.plugin(name) for name in score_names(settings)} == {
+        "reent": PluginSettings(name="reent", options={"smallest": 32}),
+        "reent_loc": PluginSettings(name="reent", options={"variant": "loc"}),
+        "reent_mass": PluginSettings(name="reent", options={"variant": "mass"}),
+        "entropy": PluginSettings(name="entropy"),
+    }
+    assert from_plain(to_plain(settings)) == settings
+
+
+def test_mistakes_in_names_of_scores_have_their_lines(tmp_path: Path) -> None:
+    text = GOOD + READINGS.replace("score: reent\n", "score: reant\n")
+    (line,) = messages(tmp_path, text.replace("variant: loc", "variant: log"))[:1]
+    assert line.startswith(f"{tmp_path / 'experiment.yaml'}:15: scoring.options.reent_mass.score:")
+    (line,) = messages(tmp_path, GOOD + READINGS.replace("variant: loc", "variant: log"))
+    assert line.startswith(f"{tmp_path / 'experiment.yaml'}:13: scoring.options.reent_loc.variant:")
+
+
+def test_a_bank_needs_no_number_of_trials(tmp_path: Path) -> None:
+    text = GOOD.replace("  trials: 4\n", "")
+    (line,) = messages(tmp_path, text)
+    assert "search.trials: this key is needed" in line
+    assert load(write(tmp_path, text + "bank: {}\n")).search.trials == 100
+    few = load(write(tmp_path, text + "bank: {architectures: 30}\n"))
+    assert few.search.trials == 30
+    assert from_plain(to_plain(few)) == few
+    (line,) = messages(tmp_path, text + "bank: {architectures: many}\n")
+    assert "bank.architectures" in line
+    assert load(write(tmp_path, GOOD + "bank: {}\n")).search.trials == 4
 
 
 def test_an_override_is_blamed_by_its_own_text(tmp_path: Path) -> None:
