@@ -43,7 +43,13 @@ from autoadapt.data.regions import RegionMaps
 from autoadapt.data.training import TrainingData
 from autoadapt.data.transforms import normalise
 from autoadapt.data.views import joined
-from autoadapt.errors import AutoAdaptError, ConfigError, ExecutorError, TrainingDivergedError
+from autoadapt.errors import (
+    AutoAdaptError,
+    CheckpointError,
+    ConfigError,
+    ExecutorError,
+    TrainingDivergedError,
+)
 from autoadapt.experiment.weights import start_of
 from autoadapt.files import sweep, waiting_lock, write_json, write_text
 from autoadapt.interrupts import heeding
@@ -58,7 +64,7 @@ from autoadapt.scores.base import Need, RegionStatistics, Score, Statistics
 from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.fit import Fitted, Progress, fit, shares_of
-from autoadapt.training.model import MODEL, card_of, load_model, save_model
+from autoadapt.training.model import MODEL, Model, card_of, load_model, save_model
 from autoadapt.uda.base import Method
 
 OnProgress = Callable[[int, Progress], None]
@@ -274,8 +280,7 @@ def evaluate_candidate(
         torch.set_num_threads(settings.threads)
     seed = training_seed(settings, task.number)
     scorers = scores_of(settings)
-    needs = frozenset[Need]().union(*(score.needs for score in scorers.values()))
-    if "committee" in needs:  # before training, which a missing file would have wasted
+    if "committee" in needs_of(scorers):  # before training, which a missing file would have wasted
         committee_maps(settings, device)
     fitted = train(
         task.architecture,
@@ -289,18 +294,15 @@ def evaluate_candidate(
         folder=task.folder,
         on_progress=None if on_progress is None else functools.partial(on_progress, task.number),
     )
-    statistics = measure(
+    scores, errors = score(
         fitted,
-        domains,
         settings,
-        device=device,
+        scorers,
+        architecture=task.architecture,
         costs=task.costs,
-        needs=needs,
-        untrained=lambda: build(
-            task.architecture, len(domains.classes), seed=derive(seed, "network")
-        ),
+        seed=seed,
+        device=device,
     )
-    scores, errors = compute(scorers, statistics)
     return record_of(
         task,
         settings,
@@ -372,8 +374,74 @@ def scores_of(settings: ExperimentSettings) -> dict[str, Score]:
     return {name: make_score(one.name, one.options) for name, one in plugins.items()}
 
 
+def score_model(
+    path: Path, settings: ExperimentSettings, *, costs: Mapping[str, float], seed: int
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Score a model from its file, as a trial scores what it has just trained.
+
+    Args:
+        path: A model file, or its folder.
+        settings: Say which scores, and on what; the model was trained with their ``data``.
+        costs: Of its architecture.
+        seed: With which it was trained; zero-cost proxies look at the network that it began as.
+
+    Returns:
+        Scores by name, and the reasons of those that are missing.
+
+    Raises:
+        CheckpointError: The model is missing, damaged, or made for other classes.
+    """
+    settings = without_evaluation(settings)
+    device = pick_device(settings)
+    model = load_model(path, device)
+    classes = domains_of(settings.data).classes
+    if model.card.classes != classes:
+        raise CheckpointError(
+            f"{path} knows the classes {', '.join(model.card.classes)}; this experiment has "
+            f"{', '.join(classes)}: score it with the data settings it was trained with"
+        )
+    return score(
+        model,
+        settings,
+        scores_of(settings),
+        architecture=model.card.architecture,
+        costs=costs,
+        seed=seed,
+        device=device,
+    )
+
+
+def score(
+    trained: Fitted | Model,
+    settings: ExperimentSettings,
+    scorers: Mapping[str, Score],
+    *,
+    architecture: Architecture,
+    costs: Mapping[str, float],
+    seed: int,
+    device: torch.device,
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the scores of a network that is in memory, and the reasons of those missing."""
+    domains = domains_of(settings.data)
+    statistics = measure(
+        trained,
+        domains,
+        settings,
+        device=device,
+        costs=costs,
+        needs=needs_of(scorers),
+        untrained=lambda: build(architecture, len(domains.classes), seed=derive(seed, "network")),
+    )
+    return compute(scorers, statistics)
+
+
+def needs_of(scorers: Mapping[str, Score]) -> frozenset[Need]:
+    """Return what scores need, all together."""
+    return frozenset[Need]().union(*(one.needs for one in scorers.values()))
+
+
 def measure(
-    fitted: Fitted,
+    fitted: Fitted | Model,
     domains: Domains,
     settings: ExperimentSettings,
     *,

@@ -8,7 +8,7 @@ checksum of the tensors. Reading either runs no code. ``model.pt`` of earlier ve
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,12 +110,17 @@ class Card:
 
 @dataclass(frozen=True)
 class Model:
-    """A network that predicts, with what it needs to know about images and classes."""
+    """A network that predicts, with what it needs to know about images and classes.
+
+    Attributes:
+        modules: Extra modules of the method, which scores may ask for.
+    """
 
     card: Card
     network: SegmentationNetwork
     predictor: nn.Module
     device: torch.device
+    modules: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def forward(self, images: Tensor) -> Output:
         """Run normalised images (N, 3, H, W); no gradients, evaluation mode."""
@@ -270,7 +275,8 @@ def load_model(path: Path, device: torch.device) -> Model:
     network.eval()
     method: Method = make("uda", card.method)
     modules = restored_modules(method, network, stored.modules, device)
-    return Model(card, network, method.predictor(network, modules).eval(), device)
+    predictor = method.predictor(network, modules).eval()
+    return Model(card, network, predictor, device, modules)
 
 
 def restored_modules(

@@ -8,7 +8,7 @@ import pytest
 from autoadapt.config.load import load
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.errors import CheckpointError, ConfigError
-from autoadapt.experiment.trial import Task, run_trial
+from autoadapt.experiment.trial import Task, run_trial, score_model, training_seed
 from autoadapt.plugins import available
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.model import MODEL
@@ -51,6 +51,24 @@ def test_every_score_gets_what_it_needs(
     assert set(record.score_errors) - {"dispersion"} == {"pool_agreement"}
     assert set(record.scores) | set(record.score_errors) == set(available("scores"))
     assert -1 <= record.scores["teacher_agreement"] < 0
+
+    again, errors = score_model(
+        tmp_path / "trial-1" / MODEL,
+        full,
+        costs=record.costs,
+        seed=training_seed(full, record.number),
+    )
+    assert again == record.scores
+    assert errors == record.score_errors
+
+
+def test_a_model_of_other_classes_is_not_scored(
+    small_config: Path, tiny_architecture: Architecture, tmp_path: Path
+) -> None:
+    merged = settings_of(small_config, "data.source.ignore=[car]", "data.target.ignore=[car]")
+    run_trial(task(tmp_path, tiny_architecture), merged)
+    with pytest.raises(CheckpointError, match=r"this experiment has .*car.*: score it with"):
+        score_model(tmp_path / "trial-0", settings_of(small_config), costs={}, seed=0)
 
 
 def test_a_member_of_the_committee_with_other_classes_is_refused(
