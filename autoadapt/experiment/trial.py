@@ -29,6 +29,7 @@ from autoadapt.config.settings import (
     TrainingSettings,
     WeightsSettings,
 )
+from autoadapt.cost import latency
 from autoadapt.data.batching import chunks
 from autoadapt.data.cache import cache_folder
 from autoadapt.data.images import LabelledImages, UnlabelledImages
@@ -474,10 +475,13 @@ def measure(
         committee=committee_maps(settings, device) if "committee" in needs else (),
     )
     teacher = fitted.modules.get("teacher")
+    measured = dict(costs)
+    if "latency" in needs:
+        measured["latency"] = latency(fitted.network, settings.data.size)
     return collect(
         fitted.predictor,
         sample,
-        costs=costs,
+        costs=measured,
         device=device,
         needs=needs,
         teacher=fitted.network if teacher is fitted.predictor else teacher,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from autoadapt import seeding
 from autoadapt.data.batches import IGNORE
 from autoadapt.networks.contract import SegmentationNetwork, upsample
-from autoadapt.scores._agreement import pair_counts
+from autoadapt.scores._agreement import pair_counts, vote_counts
 from autoadapt.scores._kernel import region_statistics
 from autoadapt.scores._views import Forward, View, class_map, views_of
 from autoadapt.scores._zero_cost import IMAGES, classifier_of, proxies
@@ -107,7 +107,8 @@ def collect(
         source = _Domain("source", sample)
         for images in sample.source:
             source.add_all(_outputs(forward, images, device))
-        target = _Target(sample, needs, views_of(needs, forward, parts, teacher))
+        views = views_of(needs, forward, parts, teacher, seed=sample.seed)
+        target = _Target(sample, needs, views)
         for images in sample.target:
             target.add_images(forward, images, device)
         held_out = _held_out(forward, sample, device) if "held_out" in needs else None
@@ -127,6 +128,7 @@ def collect(
         source_outputs=source.stacked(source.outputs),
         target_outputs=target.stacked(target.outputs),
         costs=dict(costs),
+        per_image=sample.pixels_per_image,
         held_out=held_out,
         source_prior=sample.source_prior if "source_prior" in needs else None,
         source_regions=tuple(sample.source_regions),
@@ -233,50 +235,72 @@ class _Domain:
 class _Target(_Domain):
     """The target: also sums over regions, and what other opinions say of the same pixels."""
 
-    def __init__(self, sample: Sample, needs: frozenset[Need], views: Mapping[Need, View]) -> None:
+    def __init__(
+        self, sample: Sample, needs: frozenset[Need], views: Mapping[Need, Sequence[View]]
+    ) -> None:
         super().__init__("target", sample)
         self.needs = needs
         self.views = views
         self.regions: list[RegionStatistics] = []
         self.maps: list[ClassMap] = []
         self.first: list[Tensor] = []
-        self.counts: dict[tuple[Need, int], Float] = {}
+        self.counts: dict[tuple[str, int], Float] = {}
+        self.previous: ClassMap | None = None
         self.has_opinions = bool(views) or bool(needs & {"committee", "label_maps"})
 
     def add_images(self, forward: Forward, images: Tensor, device: torch.device | str) -> None:
         """Measure the next images."""
         if "classifier" in self.needs or "untrained" in self.needs:
             self.first += list(images[: IMAGES - len(self.first)])
-        others = {need: view(images.to(device)) for need, view in self.views.items()}
-        opinions = {need: list(maps) for need, maps in others.items()}
+        first, moved = len(self.regions), images.to(device)
+        others = {
+            need: [list(view(moved, first)) for view in views] for need, views in self.views.items()
+        }
         for position, (logits, deep) in enumerate(_outputs(forward, images, device)):
-            index = len(self.regions)
             self.add(logits, deep)
-            self.regions.append(_regions_of(logits, self.sample.regions, index))
+            self.regions.append(_regions_of(logits, self.sample.regions, first + position))
             if self.has_opinions:
                 own = class_map(logits)
-                self._compare(own, index, {n: maps[position] for n, maps in opinions.items()})
+                for need, views in others.items():
+                    for number, maps in enumerate(views):
+                        self._compare(need, number, own, maps[position])
+                self._ask_committee(own, first + position)
+                self.previous = own
 
-    def _compare(self, own: ClassMap, index: int, views: Mapping[Need, Tensor]) -> None:
+    def _compare(self, need: Need, number: int, own: ClassMap, logits: Tensor) -> None:
+        size = (own.shape[0], own.shape[1])
+        other = class_map(upsample(logits[None].float(), size)[0])
+        if need != "mixed":
+            self._count(need, number, pair_counts(own, other, self.classes))
+        elif self.previous is not None and self.previous.shape == own.shape:
+            same = own == self.previous
+            for name, where in (("mixed_intra", same), ("mixed_inter", ~same)):
+                self._count(name, 0, pair_counts(own[where], other[where], self.classes))
+
+    def _ask_committee(self, own: ClassMap, index: int) -> None:
         if "label_maps" in self.needs:
             self.maps.append(own)
-        for need, logits in views.items():
-            size = (own.shape[0], own.shape[1])
-            self._count(need, 0, own, class_map(upsample(logits[None].float(), size)[0]))
-        if "committee" in self.needs:
-            for number, member in enumerate(self.sample.committee):
-                self._count("committee", number, own, member[index])
+        if "committee" not in self.needs or not self.sample.committee:
+            return
+        members = [member[index] for member in self.sample.committee]
+        for number, member in enumerate(members):
+            self._count("committee", number, pair_counts(own, member, self.classes))
+        self._count("ensemble", 0, vote_counts(own, members, self.classes))
 
-    def _count(self, need: Need, number: int, own: ClassMap, other: ClassMap) -> None:
-        more = pair_counts(own, other, self.outputs[0].shape[1])
-        before = self.counts.get((need, number))
-        self.counts[need, number] = more if before is None else before + more
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.outputs[0].shape[1]
+
+    def _count(self, name: str, number: int, more: Float) -> None:
+        before = self.counts.get((name, number))
+        self.counts[name, number] = more if before is None else before + more
 
     def agreements(self) -> dict[str, tuple[Float, ...]]:
         """Return the counts of pairs of classes, by opinion."""
         found: dict[str, tuple[Float, ...]] = {}
-        for (need, _), counts in self.counts.items():
-            found[need] = (*found.get(need, ()), counts)
+        for (name, _), counts in self.counts.items():
+            found[name] = (*found.get(name, ()), counts)
         return found
 
     def label_maps(self) -> ClassMap | None:

@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from autoadapt.scores._calibrated import correct, labelled_locations
+from autoadapt.scores._calibrated import correct, labelled_locations, threshold
 from autoadapt.scores.base import Float, Need, Score, Statistics, entropy, sampled
 
 
@@ -48,12 +45,3 @@ class Atc(Score):
     def _confidence(self, p: Float) -> Float:
         confidence: Float = p.max(1) if self.confidence == "probability" else 0.0 - entropy(p)
         return confidence
-
-
-def threshold(confidences: Float, right: NDArray[np.bool_]) -> float:
-    """Return the confidence up to which as many locations lie as are wrong.
-
-    Minus infinity where none is wrong.
-    """
-    wrong = int((~right).sum())
-    return float(np.sort(confidences)[wrong - 1]) if wrong else -np.inf

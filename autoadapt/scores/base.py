@@ -18,6 +18,9 @@ Need = Literal[
     "source_regions",
     "mirrored",
     "jittered",
+    "scaled",
+    "dropped",
+    "mixed",
     "batch_norm",
     "teacher",
     "committee",
@@ -25,6 +28,7 @@ Need = Literal[
     "label_maps",
     "classifier",
     "untrained",
+    "latency",
 ]
 """What only some scores need; it is measured when one of them is asked for."""
 
@@ -34,6 +38,9 @@ HOW: Mapping[Need, str] = {
     "source_regions": "regions of labelled source images",
     "mirrored": "predictions of mirrored target images",
     "jittered": "predictions of target images with other brightness and contrast",
+    "scaled": "predictions of smaller and larger target images",
+    "dropped": "predictions without some of the channels of the deep features",
+    "mixed": "predictions of mixed pairs of target images",
     "batch_norm": "predictions with the batch-norm statistics of each target image",
     "teacher": "a method that trains a teacher, such as dacs",
     "committee": "models that do not change; list their files under scoring.committee",
@@ -41,6 +48,7 @@ HOW: Mapping[Need, str] = {
     "label_maps": "the predicted classes of the target images",
     "classifier": "a network whose heads end in convolutions with one channel per class",
     "untrained": "the architecture itself, to be built without training",
+    "latency": "the time that one image takes, measured after training",
 }
 """What has to be there for each."""
 
@@ -124,13 +132,16 @@ class Statistics:
         target_features: (m, D) deep features at fixed target locations.
         source_outputs: (n, C) class probabilities at the same source locations.
         target_outputs: (m, C) class probabilities at the same target locations.
-        costs: ``macs`` and ``params`` of the architecture.
+        costs: ``macs`` and ``params`` of the architecture, and ``latency`` in seconds if asked for.
+        per_image: Locations of one image; they follow each other in all samples but ``held_out``.
         held_out: Labelled source images that no training saw.
         source_prior: (C,) shares of the classes in the source labels.
         source_regions: One entry per source image: what a network would give that predicts its
             labels with certainty; void pixels are left out.
-        agreements: By need, one (C, C) count of target pixels per other opinion: row the class
-            predicted by the candidate, column that of the other view or model.
+        agreements: By name, one (C, C) count of target pixels per other opinion: row the class
+            predicted by the candidate, column that of the other view or model. Mostly the name is
+            the need; of mixed pairs there are ``mixed_intra`` and ``mixed_inter``, of the committee
+            also ``ensemble``, where a pixel counts for each class with most votes in equal parts.
         label_maps: (N, H, W) predicted classes of the target images, which need one size.
         classifier: (C, K) weights of the last layer, one row per class.
         untrained: Zero-cost proxies of the architecture by name, before training.
@@ -142,6 +153,7 @@ class Statistics:
     source_outputs: NDArray[np.float32]
     target_outputs: NDArray[np.float32]
     costs: dict[str, float]
+    per_image: int = 1
     held_out: HeldOut | None = None
     source_prior: Float | None = None
     source_regions: tuple[RegionStatistics, ...] = ()
@@ -173,6 +185,17 @@ def sampled(outputs: NDArray[np.float32]) -> Float:
     if not np.isfinite(outputs).all():
         raise ValueError("a sampled class probability is not finite")
     return outputs.astype(np.float64)
+
+
+def by_image(values: Float, per_image: int) -> Float:
+    """Return what was sampled, (n, D), image by image: (n / per_image, per_image, D).
+
+    Raises:
+        ValueError: The samples do not fill whole images.
+    """
+    if len(values) % per_image:
+        raise ValueError(f"{len(values)} locations are no multiple of {per_image} per image")
+    return values.reshape(-1, per_image, values.shape[1])
 
 
 class Score(ABC):

@@ -1,11 +1,11 @@
 """Batch nuclear norm, negated."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from autoadapt.scores.base import Score, Statistics, sampled
+from autoadapt.scores.base import Float, Score, Statistics, by_image, sampled
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,24 @@ class Bnm(Score):
 
     Source: Cui et al., "Towards Discriminability and Diversity: Batch Nuclear-norm
     Maximization", 2020; as a score of models: Deng et al., arXiv 2302.01094.
+
+    Attributes:
+        per: ``sample`` takes all locations together; ``image`` those of each image, and the mean.
     """
 
     summary: ClassVar[str] = "minus the nuclear norm of class probabilities"
 
+    per: Literal["sample", "image"] = "sample"
+
     def __call__(self, statistics: Statistics) -> float:
         """Return the value."""
         p = sampled(statistics.target_outputs)
-        eigenvalues = np.linalg.eigvalsh(p.T @ p)
-        norm = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
-        return -float(norm / np.sqrt(p.size))
+        groups = p[None] if self.per == "sample" else by_image(p, statistics.per_image)
+        return -float(np.mean(nuclear_norms(groups)))
+
+
+def nuclear_norms(groups: Float) -> Float:
+    """Return the nuclear norm of each matrix (G, n, C) over sqrt(n C), (G,)."""
+    eigenvalues = np.linalg.eigvalsh(groups.transpose(0, 2, 1) @ groups)
+    norms: Float = np.sqrt(np.maximum(eigenvalues, 0.0)).sum(1) / np.sqrt(groups[0].size)
+    return norms

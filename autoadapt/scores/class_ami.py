@@ -10,6 +10,7 @@ from scipy.special import gammaln
 
 from autoadapt import seeding
 from autoadapt.scores._agreement import pair_counts
+from autoadapt.scores._clusters import spread_evenly
 from autoadapt.scores.base import Float, Score, Statistics, entropy, sampled
 
 Labels = NDArray[np.int64]
@@ -41,7 +42,7 @@ class ClassAmi(Score):
             ValueError: No location was sampled, or a feature is not finite.
         """
         p = sampled(statistics.target_outputs)
-        chosen = np.linspace(0, len(p) - 1, min(len(p), self.locations)).round().astype(int)
+        chosen = spread_evenly(len(p), self.locations)
         features = statistics.target_features[chosen].astype(np.float64)
         if not np.isfinite(features).all():
             raise ValueError("a sampled feature is not finite")

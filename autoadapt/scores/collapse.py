@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from autoadapt.scores._sums import log_classes
-from autoadapt.scores.base import Float, Need, Score, Statistics, entropy, needed
+from autoadapt.scores._priors import mean_prediction, relative_entropy
+from autoadapt.scores.base import Need, Score, Statistics, entropy, needed
 
 LIMITS = {"kl": 0.5, "effective": 0.5, "coverage": 0.6}
 """Where each rule begins, when nothing else is asked for (``scores.md`` 1.7)."""
@@ -48,24 +48,14 @@ class Collapse(Score):
             ValueError: The shares were not measured, there is no target image, or a probability is
                 not finite.
         """
-        log_classes(statistics.regions)
         prior = needed(statistics.source_prior, "source_prior")
         limit = LIMITS[self.rule] if self.limit is None else self.limit
-        mean = np.sum([image.class_mass for image in statistics.regions], axis=0)
-        if not np.isfinite(mean).all():  # max(0, NaN) is 0: a guard would let it pass
-            raise ValueError("a class probability is not finite")
-        mean = mean / mean.sum()
+        mean = mean_prediction(statistics.regions)
         if self.rule == "kl":
-            return max(0.0, divergence(mean, prior) - limit)
+            return max(0.0, relative_entropy(mean, prior) - limit)
         if self.rule == "effective":
             return max(0.0, limit - float(np.exp(entropy(mean) - entropy(prior))))
         hard = np.sum([image.hard.sum(0) for image in statistics.regions], axis=0)
         present = prior > 0
         covered = (hard / hard.sum() >= 0.1 * prior)[present]
         return max(0.0, limit - float(covered.mean()))
-
-
-def divergence(p: Float, q: Float) -> float:
-    """Return KL(p || q) in nats; a class that q lacks counts as one in a million."""
-    floor = np.maximum(q, 1e-6)
-    return float((p * np.log(np.maximum(p, 1e-30) / floor)).sum())

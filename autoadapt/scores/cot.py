@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import linear_sum_assignment
 
+from autoadapt.scores._clusters import spread_evenly
 from autoadapt.scores.base import Float, Need, Score, Statistics, needed, sampled
 
 
@@ -42,7 +43,7 @@ class Cot(Score):
         """
         prior = needed(statistics.source_prior, "source_prior")
         p = sampled(statistics.target_outputs)
-        chosen = np.linspace(0, len(p) - 1, min(len(p), self.locations)).round().astype(int)
+        chosen = spread_evenly(len(p), self.locations)
         labels = apportioned(prior, len(chosen))
         cost = 1.0 - p[chosen][:, labels]
         rows, columns = linear_sum_assignment(cost)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from autoadapt import seeding
-from autoadapt.scores.base import Float, Score, Statistics
+from autoadapt.scores.base import Float, Score, Statistics, by_image
 
 Estimator = Literal["unbiased", "biased", "linear", "paired"]
 Single = NDArray[np.float32]
@@ -42,6 +42,7 @@ class Mmd(Score):
         kernels: Number of Gaussians, odd.
         bandwidth: b, in squared units of the features; absent: the median.
         normalise: Scale each sample to length 1 first.
+        per: ``location``, or ``image``: the mean over the locations of each image.
     """
 
     summary: ClassVar[str] = "distance of source and target features; alike is small"
@@ -51,6 +52,7 @@ class Mmd(Score):
     kernels: Annotated[int, Field(ge=1, le=15)] = 5
     bandwidth: Annotated[float, Field(gt=0)] | None = None
     normalise: bool = False
+    per: Literal["location", "image"] = "location"
 
     def __post_init__(self) -> None:
         """Refuse an even number of kernels, which has no middle."""
@@ -67,6 +69,8 @@ class Mmd(Score):
             x, y = statistics.source_features, statistics.target_features
         else:
             x, y = statistics.source_outputs, statistics.target_outputs
+        if self.per == "image":
+            x, y = (by_image(values, statistics.per_image).mean(1) for values in (x, y))
         x, y = prepared(x, y, normalise=self.normalise)
         bandwidth = self.bandwidth or median_distance(x, y)
         if self.estimator == "linear":

@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from autoadapt.scores.base import Float, Score, Statistics, entropy, sampled
+from autoadapt.scores._clusters import spread_evenly
+from autoadapt.scores.base import Float, Score, Statistics, by_image, entropy, sampled
 
 BLOCK = 512
 """Rows of similarities at a time."""
@@ -23,12 +24,15 @@ class Snd(Score):
     a weight below 0, or to compare with others only.
 
     Source: Saito et al., "Tune it the Right Way: Unsupervised Validation of Domain Adaptation via
-    Soft Neighborhood Density", ICCV 2021. The released code keeps the diagonal for segmentation.
+    Soft Neighborhood Density", ICCV 2021. Its released protocol for segmentation is
+    ``per: image`` and ``diagonal: keep`` with ``scoring.pixels_per_image: 100``, but for 1e-5 in
+    its logarithm and a division by one image less, which change no order.
 
     Attributes:
         temperature: Of the softmax.
         diagonal: ``drop`` or ``keep`` the similarity of a location to itself.
         locations: At most that many are used, spread evenly over the sample.
+        per: ``sample`` takes all locations together; ``image`` those of each image, and the mean.
     """
 
     summary: ClassVar[str] = "minus the density of soft neighbourhoods"
@@ -36,6 +40,7 @@ class Snd(Score):
     temperature: Annotated[float, Field(gt=0)] = 0.05
     diagonal: Literal["drop", "keep"] = "drop"
     locations: Annotated[int, Field(ge=2)] = 2000
+    per: Literal["sample", "image"] = "sample"
 
     def __call__(self, statistics: Statistics) -> float:
         """Return the value.
@@ -44,13 +49,17 @@ class Snd(Score):
             ValueError: Fewer than two locations, or three where the diagonal is dropped.
         """
         p = sampled(statistics.target_outputs)
-        chosen = np.linspace(0, len(p) - 1, min(len(p), self.locations)).round().astype(int)
-        rows = p[chosen] / np.linalg.norm(p[chosen], axis=1, keepdims=True)
-        fewest = 2 if self.diagonal == "keep" else 3
-        if len(rows) < fewest:
-            raise ValueError(f"expected at least {fewest} target locations, found {len(rows)}")
+        if self.per == "image":
+            return 0.0 - float(np.mean([self._mean(g) for g in by_image(p, statistics.per_image)]))
+        return 0.0 - self._mean(p[spread_evenly(len(p), self.locations)])
+
+    def _mean(self, p: Float) -> float:
         keep = self.diagonal == "keep"
-        return 0.0 - float(density(rows, self.temperature, keep_diagonal=keep).mean())
+        fewest = 2 if keep else 3
+        if len(p) < fewest:
+            raise ValueError(f"expected at least {fewest} target locations, found {len(p)}")
+        rows = p / np.linalg.norm(p, axis=1, keepdims=True)
+        return float(density(rows, self.temperature, keep_diagonal=keep).mean())
 
 
 def density(rows: Float, temperature: float, *, keep_diagonal: bool) -> Float:

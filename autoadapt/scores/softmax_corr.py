@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from autoadapt.scores.base import Need, Score, Statistics, needed, sampled
+from autoadapt.scores.base import Float, Need, Score, Statistics, needed, sampled
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,20 @@ class SoftmaxCorr(Score):
 
     Attributes:
         reference: ``identity``, or ``prior``: the shares of the classes in the source labels.
+        saturate: No value better than that of certain predictions in the shares of the source:
+            beyond it the identity rewards classes that are predicted too evenly.
     """
 
     summary: ClassVar[str] = "minus the correlation of class probabilities with the identity"
 
     reference: Literal["identity", "prior"] = "identity"
+    saturate: bool = False
 
     @property
     def needs(self) -> frozenset[Need]:
-        """Class shares of the source, for ``prior``."""
-        return frozenset({"source_prior"}) if self.reference == "prior" else frozenset()
+        """Class shares of the source, for ``prior`` and ``saturate``."""
+        wanted = self.reference == "prior" or self.saturate
+        return frozenset({"source_prior"}) if wanted else frozenset()
 
     def __call__(self, statistics: Statistics) -> float:
         """Return the value.
@@ -39,9 +43,17 @@ class SoftmaxCorr(Score):
             ValueError: No location was sampled, or the shares were not measured.
         """
         p = sampled(statistics.target_outputs)
-        gram = p.T @ p / len(p)
         reference = np.ones(p.shape[1])
         if self.reference == "prior":
             reference = needed(statistics.source_prior, "source_prior")
-        length = np.linalg.norm(gram) * np.linalg.norm(reference)
-        return -float(np.diag(gram) @ reference / length)
+        value = cosine(p.T @ p / len(p), reference)
+        if self.saturate:
+            shares = needed(statistics.source_prior, "source_prior")
+            value = min(value, cosine(np.diag(shares), reference))
+        return -value
+
+
+def cosine(gram: Float, reference: Float) -> float:
+    """Return the cosine between a matrix (C, C) and a diagonal one, (C,)."""
+    length = np.linalg.norm(gram) * np.linalg.norm(reference)
+    return float(np.diag(gram) @ reference / length)

@@ -5,10 +5,9 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
-from scipy.spatial import cKDTree
 
-from autoadapt import seeding
 from autoadapt.scores.base import Float, Need, Score, Statistics, entropy, needed, sampled
+from autoadapt.scores.hopkins import hopkins
 
 
 @dataclass(frozen=True)
@@ -66,25 +65,3 @@ def unevenness(classifier: Float) -> float:
     units = classifier / lengths
     angles = np.arccos(np.clip(units @ units.T, -1.0, 1.0))[~np.eye(classes, dtype=bool)]
     return float(((angles - np.arccos(-1.0 / (classes - 1))) ** 2).mean())
-
-
-def hopkins(features: Float, share: float) -> float:
-    """Return the Hopkins statistic of (n, D) features: 0.5 for none, 1 for strong clustering.
-
-    Raises:
-        ValueError: Fewer than two features, all equal, or one is not finite.
-    """
-    number = len(features)
-    if number < 2 or not np.isfinite(features).all():
-        raise ValueError("expected at least 2 finite target features")
-    chosen = max(1, round(share * number))
-    random = seeding.generator(0, "hopkins", number, features.shape[1])
-    low, high = features.min(0), features.max(0)
-    tree = cKDTree(features)
-    uniform = random.uniform(low, high, size=(chosen, features.shape[1]))
-    rows = np.sort(random.permutation(number)[:chosen])
-    from_uniform = tree.query(uniform)[0].sum()
-    from_real = tree.query(features[rows], k=2)[0][:, 1].sum()
-    if not from_uniform + from_real > 0:
-        raise ValueError("all sampled features are equal")
-    return float(from_uniform / (from_uniform + from_real))

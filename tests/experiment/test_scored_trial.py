@@ -48,9 +48,11 @@ def test_every_score_gets_what_it_needs(
 
     assert record.status == "finished"
     # A network of two steps may predict a single class.
-    assert set(record.score_errors) - {"dispersion"} == {"pool_agreement"}
+    single = {"dispersion", "silhouette", "calinski_harabasz", "class_mmd", "mixval"}
+    assert set(record.score_errors) - single == {"pool_agreement"}
     assert set(record.scores) | set(record.score_errors) == set(available("scores"))
     assert -1 <= record.scores["teacher_agreement"] < 0
+    assert 0 < record.scores["latency"] < 60
 
     again, errors = score_model(
         tmp_path / "trial-1" / MODEL,

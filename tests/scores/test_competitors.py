@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 from autoadapt.scores._agreement import accuracy, kappa, miou, pair_counts
-from autoadapt.scores._calibrated import temperature, weighted_risk
+from autoadapt.scores._calibrated import temperature, threshold, weighted_risk
 from autoadapt.scores._compute import make
 from autoadapt.scores._density import density_ratio, regression
 from autoadapt.scores._outputs import softened
 from autoadapt.scores._sums import label_statistics
-from autoadapt.scores.atc import threshold
 from autoadapt.scores.base import Float, HeldOut, RegionStatistics, Statistics, entropy
 from autoadapt.scores.class_ami import adjusted_mutual_information, k_means
 from autoadapt.scores.cot import apportioned
+from autoadapt.scores.hopkins import hopkins
 from autoadapt.scores.mmd import kernel_values
 from autoadapt.scores.pool_agreement import with_pool
 from autoadapt.scores.sliced_wasserstein import distances
 from autoadapt.scores.snd import BLOCK, density
-from autoadapt.scores.transfer_score import hopkins, unevenness
+from autoadapt.scores.transfer_score import unevenness
 
 LOGITS = np.array([[2, 0, -1], [0, 1.5, 0], [1, 1, -2], [-1, 0, 3]])
 P = softened(np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True), 1.0)

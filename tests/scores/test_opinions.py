@@ -7,12 +7,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from autoadapt.networks.build import build
-from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
+from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap, upsample
 from autoadapt.scores._agreement import pair_counts
 from autoadapt.scores._collect import Sample, collect, locations
-from autoadapt.scores._views import BRIGHTNESS, CONTRAST
+from autoadapt.scores._views import BRIGHTNESS, CONTRAST, DROPPED, MIXED, kept_channels
 from autoadapt.scores._zero_cost import classifier_of, grad_norm, naswot, synflow
 from autoadapt.scores.base import Need, Statistics
 from autoadapt.space.architecture import Architecture
@@ -45,7 +46,8 @@ class Net(nn.Module):
         self.norm.running_mean = torch.tensor([1.0, 0.0, -1.0])
 
     def forward(self, images: Tensor) -> Output:
-        values = self.norm(images) + torch.linspace(0, 1, WIDTH) * torch.eye(3)[0][:, None, None]
+        ramp = torch.linspace(0, 1, images.shape[-1])
+        values = self.norm(images) + ramp * torch.eye(3)[0][:, None, None]
         return Output(values, Features(values, values, values), None)
 
 
@@ -249,3 +251,98 @@ def test_classifier_of_several_branches(tiny_architecture: Architecture) -> None
     assert found is not None
     assert found.shape[0] == 4
     assert found.std() > 0
+
+
+def class_maps(pixels: Tensor) -> NDArray[np.int64]:
+    logits: Tensor = Net().eval()(pixels).logits
+    return logits.argmax(1).numpy()
+
+
+def test_smaller_and_larger_images() -> None:
+    found = measured("scaled").agreements["scaled"]
+
+    for counts, size in zip(found, ((4, 8), (8, 12)), strict=True):  # rounded to even numbers
+        pixels = interpolate(TARGET, size=size, mode="bilinear", align_corners=False)
+        logits: Tensor = Net().eval()(pixels).logits
+        maps = upsample(logits, (HEIGHT, WIDTH)).argmax(1).numpy()
+        np.testing.assert_array_equal(counts, counts_of(list(maps)))
+    assert np.trace(found[0]) < found[0].sum()
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+def test_each_image_is_mixed_with_the_one_before(batch: int) -> None:
+    found = measured("mixed", batch=batch).agreements
+    own = class_maps(TARGET)
+    mixed = class_maps(MIXED * TARGET[1:] + (1 - MIXED) * TARGET[:-1])
+
+    same = own[1:] == own[:-1]
+    (intra,), (inter,) = found["mixed_intra"], found["mixed_inter"]
+    np.testing.assert_array_equal(intra, pair_counts(own[1:][same], mixed[same], CLASSES))
+    np.testing.assert_array_equal(inter, pair_counts(own[1:][~same], mixed[~same], CLASSES))
+    assert intra.sum() + inter.sum() == 4 * HEIGHT * WIDTH
+    assert np.trace(inter) < inter.sum()
+
+
+class Wide(SegmentationNetwork):
+    """Twenty features that are rectified mixtures of the colours, and a head of three classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_classes, self.has_aux = CLASSES, False
+        self.taps = {role: Tap(20, 1) for role in ("low", "mid", "deep")}
+        self.body, self.head = nn.Conv2d(3, 20, 1), nn.Conv2d(20, CLASSES, 1)
+        generator = torch.Generator().manual_seed(5)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+
+    def encode(self, images: Tensor) -> Features:
+        values = self.body(images).relu()
+        return Features(values, values, values)
+
+    def decode(self, features: Features) -> Output:
+        return Output(self.head(features.deep), features, None)
+
+    def head_modules(self) -> list[nn.Module]:
+        return [self.head]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_channels_of_the_deep_features_are_dropped(batch: int) -> None:
+    network = Wide().eval()
+    (found,) = collect(network, sample(batch), costs={}, needs=frozenset({"dropped"})).agreements[
+        "dropped"
+    ]
+
+    own, other = [], []
+    with torch.no_grad():
+        for number, image in enumerate(TARGET):
+            features = network.encode(image[None])
+            kept = torch.from_numpy(kept_channels(3, number, 20))
+            deep = features.deep * kept[:, None, None] / (1 - DROPPED)
+            own.append(network.head(features.deep)[0].argmax(0).numpy())
+            other.append(network.head(deep)[0].argmax(0).numpy())
+    expected = pair_counts(np.stack(own), np.stack(other), CLASSES)
+    np.testing.assert_array_equal(found, expected)
+    assert 0 < np.trace(found) < found.sum()
+    assert "decode" not in vars(network)
+
+
+def test_a_share_of_the_channels_is_dropped_for_every_image_anew() -> None:
+    kept = np.stack([kept_channels(3, number, 1000) for number in range(4)])
+
+    assert kept.mean() == pytest.approx(1 - DROPPED, abs=0.03)
+    assert (kept[0] != kept[1]).any()
+    np.testing.assert_array_equal(kept[2], kept_channels(3, 2, 1000))
+
+
+def test_a_network_without_a_decoder_of_its_own_drops_nothing() -> None:
+    assert measured("dropped").agreements == {}
+
+
+def test_vote_of_the_committee() -> None:
+    (found,) = measured("committee").agreements["ensemble"]
+
+    # One member always says class 2, the other always 0: half a vote for each.
+    own = np.bincount(class_maps(TARGET).ravel(), minlength=CLASSES)
+    np.testing.assert_allclose(found, np.outer(own, [0.5, 0, 0.5]))
