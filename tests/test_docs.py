@@ -55,6 +55,12 @@ def test_every_method_is_on_the_page() -> None:
     assert not missing
 
 
+def test_every_score_is_on_the_page() -> None:
+    page = (ROOT / "docs/scores.md").read_text()
+    missing = [name for name in available("scores") if f"`{name}`" not in page]
+    assert not missing
+
+
 @pytest.mark.slow
 def test_the_command_lists_every_method() -> None:
     code = "from autoadapt.cli import main; main(['methods', '--json'])"

@@ -290,7 +290,7 @@ class _Target(_Domain):
     @property
     def classes(self) -> int:
         """Number of classes."""
-        return self.outputs[0].shape[1]
+        return int(self.outputs[0].shape[1])
 
     def _count(self, name: str, number: int, more: Float) -> None:
         before = self.counts.get((name, number))

@@ -16,7 +16,8 @@ def mean_prediction(regions: Regions) -> Float:
     mean: Float = np.sum([image.class_mass for image in regions], axis=0)
     if not np.isfinite(mean).all():  # max(0, NaN) is 0: a guard would let it pass
         raise ValueError("a class probability is not finite")
-    return mean / mean.sum()
+    shares: Float = mean / mean.sum()
+    return shares
 
 
 def relative_entropy(p: Float, q: Float) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
 Value = TypeVar("Value")
+Sampled = TypeVar("Sampled", Float, NDArray[np.float32])
 
 Need = Literal[
     "held_out",
@@ -187,7 +188,7 @@ def sampled(outputs: NDArray[np.float32]) -> Float:
     return outputs.astype(np.float64)
 
 
-def by_image(values: Float, per_image: int) -> Float:
+def by_image(values: Sampled, per_image: int) -> Sampled:
     """Return what was sampled, (n, D), image by image: (n / per_image, per_image, D).
 
     Raises:

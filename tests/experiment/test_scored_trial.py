@@ -60,7 +60,8 @@ def test_every_score_gets_what_it_needs(
         costs=record.costs,
         seed=training_seed(full, record.number),
     )
-    assert again == record.scores
+    # No two measurements of time are equal.
+    assert again == {**record.scores, "latency": again["latency"]}
     assert errors == record.score_errors
 
 

@@ -37,7 +37,9 @@ def of_features(source: list[list[float]], target: list[list[float]], **more: An
     return Statistics((), x, y, even, even, {}, **more)
 
 
-def held_out(p: Float, labels: list[int], features: Float | None = None) -> HeldOut:
+def held_out(
+    p: Float, labels: list[int], features: NDArray[np.floating[Any]] | None = None
+) -> HeldOut:
     single = p.astype(np.float32)
     counts = pair_counts(np.array(labels), p.argmax(1), p.shape[1])
     deep = single if features is None else features.astype(np.float32)
@@ -371,9 +373,8 @@ def test_discrepancy_within_classes_forgets_their_shares() -> None:
         return centres[labels] + random.normal(size=(len(labels), 2)), one_hot(labels, 2)
 
     (x, p), (y, q) = domain([180, 20]), domain([20, 180])
-    both = Statistics(
-        (), *(each.astype(np.float32) for each in (x, y, p, q)), costs={}
-    )  # fmt: skip
+    features = (x.astype(np.float32), y.astype(np.float32))
+    both = Statistics((), *features, p.astype(np.float32), q.astype(np.float32), costs={})
 
     assert value("mmd", both) > 0.2
     assert value("class_mmd", both) == pytest.approx(0.0, abs=0.01)
@@ -387,8 +388,8 @@ def test_votes_of_a_committee_by_hand() -> None:
     own = np.array([0, 1, 2, 2])
     members = [np.array(each) for each in ([0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 2, 2])]
     # Elected: 0; 0; 1; all three in equal parts.
-    expected = [[1, 0, 0], [1, 0, 0], [1 / 3, 4 / 3, 1 / 3]]
-    np.testing.assert_allclose(vote_counts(own, members, 3), expected)
+    expected = [[1.0, 0, 0], [1, 0, 0], [1 / 3, 4 / 3, 1 / 3]]
+    np.testing.assert_allclose(vote_counts(own, members, 3), np.array(expected))
 
     statistics = of_outputs(P, agreements={"ensemble": (np.array(expected),)})
     # Class 0: 1 of 1 + 7/3 - 1; class 1: none; class 2: 1/3 of 2.
