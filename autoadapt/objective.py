@@ -5,6 +5,7 @@ set. Both are frozen: statistics of the growing population would change the orde
 trials whenever others join (``scores.md`` 3.2).
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -238,26 +239,46 @@ def named(name: str) -> ObjectiveSettings:
     return settings
 
 
+def words(settings: ObjectiveSettings) -> str:
+    """Return the terms of an objective as text: ``mmd + 0.5 reent + 10 macs (hinge)``."""
+    return " + ".join(
+        f"{term.weight:g} " * (term.weight != 1)
+        + term.score
+        + f" ({term.form})" * (term.form != "standard")
+        for term in settings.terms
+    ).replace("+ -", "− ")
+
+
+def column(
+    records: Sequence[Record], settings: ObjectiveSettings, reference_costs: Mapping[str, float]
+) -> list[float | None]:
+    """Return the values of an objective on a closed set of trials; None where a score is missing.
+
+    It is standardised by its ``calibration`` trials of this set, all of them where it names no
+    number.
+
+    Raises:
+        RunError: No trial has all its scores.
+        ConfigError: A budget is missing.
+    """
+    objective = Objective(settings, calibrate(records, settings), reference_costs)
+    values = [objective(record) for record in records]
+    if all(value is None for value in values):
+        names = " and ".join(dict.fromkeys(term.score for term in settings.terms))
+        raise RunError(f"no trial has all it needs: {names}")
+    return values
+
+
 def columns(
     records: Sequence[Record],
     objectives: Mapping[str, ObjectiveSettings],
     reference_costs: Mapping[str, float],
 ) -> dict[str, list[float | None]]:
-    """Return the values of several objectives on a closed set of trials, by name.
-
-    Each is standardised by its ``calibration`` trials of this set, all of them where it names no
-    number. One that cannot be had, because no trial has a score of it or a budget is missing, is
-    left out; a trial that lacks a score has None.
-    """
+    """Return ``column`` of several objectives by name; one that cannot be had is left out."""
     found: dict[str, list[float | None]] = {}
     for name, settings in objectives.items():
-        try:
-            objective = Objective(settings, calibrate(records, settings), reference_costs)
-        except (RunError, ConfigError):
-            continue
-        values = [objective(record) for record in records]
-        if any(value is not None for value in values):
-            found[name] = values
+        with contextlib.suppress(RunError, ConfigError):
+            found[name] = column(records, settings, reference_costs)
     return found
 
 

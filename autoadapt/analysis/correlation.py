@@ -25,6 +25,7 @@ from autoadapt.analysis.ranks import (
 )
 from autoadapt.analysis.resampling import (
     Index,
+    Strength,
     bonett_wright,
     bootstrap_interval,
     cluster_means,
@@ -33,6 +34,7 @@ from autoadapt.analysis.resampling import (
     holm,
     interval_of,
     numbered,
+    oriented,
     permutation_p,
     subset_counts,
 )
@@ -336,10 +338,11 @@ def p_value(score: Float, ranking: Ranking) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How much stronger one score ranks than another, over the models that have both.
+    """How much stronger one column ranks than another, over the models that have both.
 
     Attributes:
-        value: Size of ρ of the first minus that of the second.
+        value: Strength of the first minus that of the second; the strength of a score is -ρ,
+            that of a control, which has no right way, |ρ|.
         interval: Its 95 % interval, both scores in the same resamples.
     """
 
@@ -350,15 +353,34 @@ class Difference:
     interval: tuple[float, float]
 
 
-def compare(first: tuple[str, Float], second: tuple[str, Float], ranking: Ranking) -> Difference:
-    """Compare two scores by name and values, (n,), NaN where a score is missing."""
-    both = np.flatnonzero(~np.isnan(first[1]) & ~np.isnan(second[1]))
-    one, other, part = first[1][both], second[1][both], ranking.of(both)
+@dataclass(frozen=True)
+class Side:
+    """One of two columns that are compared.
+
+    Attributes:
+        name: Of the score or control.
+        values: (n,) NaN where it is missing.
+        strength: What its correlation counts as.
+    """
+
+    name: str
+    values: Float
+    strength: Strength = oriented
+
+
+def compare(first: Side, second: Side, ranking: Ranking) -> Difference:
+    """Compare two columns over the models that have both."""
+    both = np.flatnonzero(~np.isnan(first.values) & ~np.isnan(second.values))
+    part = ranking.of(both)
+    one, other = ((side.values[both], side.strength) for side in (first, second))
     value, ends = math.nan, (math.nan, math.nan)
-    if not unfit(one, part.truth) and not unfit(other, part.truth):
-        value = abs(spearman(one, part.truth)) - abs(spearman(other, part.truth))
+    if not unfit(one[0], part.truth) and not unfit(other[0], part.truth):
+        strengths = [
+            strength(np.array(spearman(values, part.truth))) for values, strength in (one, other)
+        ]
+        value = float(strengths[0] - strengths[1])
         ends = difference_interval(one, other, part.truth, seed=part.seed, clusters=part.clusters)
-    return Difference(first=first[0], second=second[0], n=len(both), value=value, interval=ends)
+    return Difference(first=first.name, second=second.name, n=len(both), value=value, interval=ends)
 
 
 def regret_curve(score: Float, truth: Float) -> Float:

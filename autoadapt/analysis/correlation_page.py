@@ -15,6 +15,7 @@ from autoadapt.analysis.correlation import (
     regret_curve,
 )
 from autoadapt.analysis.correlation_plots import (
+    STRENGTH,
     plot_agreement,
     plot_forest,
     plot_heat_map,
@@ -35,6 +36,17 @@ from autoadapt.analysis.correlation_report import (
 )
 from autoadapt.analysis.correlation_summary import summarise
 from autoadapt.analysis.drawing import Drawing, draw, file_name
+from autoadapt.analysis.endpoints import (
+    COLUMNS,
+    Endpoint,
+    Findings,
+    absent_from,
+    endpoint_cells,
+    findings,
+    misses,
+    named_values,
+)
+from autoadapt.analysis.endpoints import sort_keys as endpoint_keys
 from autoadapt.analysis.page import (
     Markup,
     cell,
@@ -73,7 +85,8 @@ def write_correlation(report: CorrelationReport, folder: Path) -> Path:
             drawing.save(folder / "plots")
     write_text(folder / "correlation.csv", agreements_csv(report))
     write_text(folder / "models.csv", models_csv(report))
-    write_json(folder / "correlation.json", {"summary": summarise(report), **as_json(report)})
+    values = {"summary": summarise(report), "named": named_values(report), **as_json(report)}
+    write_json(folder / "correlation.json", values)
     page = folder / "index.html"
     write_text(page, correlation_page(report, drawings))
     return page
@@ -89,8 +102,9 @@ def draw_all(report: CorrelationReport) -> Drawings:
     parts: Drawings = {"redundancy": [draw_heat_map(report)] if many else []}
     if report.judged:
         parts |= {
+            "named": draw_named(report),
             "overview": [draw_overview(report)],
-            "scatter": [draw_score(i, one, report) for i, one in enumerate(report.agreements)],
+            "scatter": [draw_score(i, one, report) for i, one in enumerate(panels(report))],
             "curves": draw_curves(report),
             "groups": draw_forests(report),
         }
@@ -99,7 +113,7 @@ def draw_all(report: CorrelationReport) -> Drawings:
 
 def draw_overview(report: CorrelationReport) -> Drawing:
     """Draw the intervals of all scores and controls, strongest first."""
-    order = report.agreements
+    order = [one for one in report.agreements if one.name not in report.named]
     return draw(
         lambda ax: plot_intervals(
             [one.name for one in order],
@@ -113,6 +127,35 @@ def draw_overview(report: CorrelationReport) -> Drawing:
         description="Rank correlation of each score with the true mIoU, with 95 % intervals",
         size=(9.6, 1.2 + 0.34 * max(len(order), 1)),
     )
+
+
+def draw_named(report: CorrelationReport) -> list[Drawing]:
+    """Draw what was named beforehand; nothing without a protocol."""
+    found = findings(report)
+    if found is None:
+        return []
+    order = found.rows
+    drawing = draw(
+        lambda ax: plot_intervals(
+            [one.name for one in order],
+            np.array([one.strength for one in order]),
+            np.array([one.interval for one in order]).reshape(-1, 2),
+            ax=ax,
+            controls=[one.name for one in found.controls],
+            ceiling=report.ceiling,
+            label=STRENGTH,
+        ),
+        name="named",
+        description="Strength of what was named beforehand, with 95 % intervals",
+        size=(9.6, 1.2 + 0.34 * len(order)),
+    )
+    return [drawing]
+
+
+def panels(report: CorrelationReport) -> list[Agreement]:
+    """Return all columns in the order of their scatter plots."""
+    first = {name: place for place, name in enumerate(report.panels)}
+    return sorted(report.agreements, key=lambda one: first.get(one.name, len(first)))
 
 
 def draw_score(position: int, one: Agreement, report: CorrelationReport) -> Drawing:
@@ -200,8 +243,10 @@ def correlation_page(report: CorrelationReport, drawings: Drawings) -> str:
         tag("h1", report.title),
         *map(prose, summarise(report)),
     )
+    exploratory = "Exploratory: how each score ranks" if report.protocol else "How each score ranks"
     parts = {
-        "table": ("Scores", "How each score ranks", ranking_part(report, drawings)),
+        "named": ("Named", "Named beforehand", named_part(report, drawings)),
+        "table": ("Scores", exploratory, ranking_part(report, drawings)),
         "plots": ("Plots", "Score against truth", scatter_part(drawings)),
         "curves": ("Choosing", "What choosing by a score loses", curve_part(drawings)),
         "groups": ("Groups", "Inside groups of models", group_part(drawings)),
@@ -216,6 +261,50 @@ def correlation_page(report: CorrelationReport, drawings: Drawings) -> str:
         *(section(title, *content, anchor=key) for key, (_, title, content) in shown.items()),
         contents={anchor: short for anchor, (short, _, _) in shown.items()},
     )
+
+
+def named_part(report: CorrelationReport, drawings: Drawings) -> list[Markup]:
+    """Return what was named beforehand, on all models and without collapsed ones."""
+    found = findings(report)
+    if report.protocol is None or found is None:
+        return []
+    written = f" It is written in {report.protocol.source}." if report.protocol.source else ""
+    parts = [
+        prose(NAMED_NOTE + written),
+        *(picture(one, class_="plot wide") for one in drawings.get("named", ())),
+        endpoint_table(found),
+        *(tag("p", text, class_="note") for text in endpoint_notes(found, report)),
+    ]
+    trained = report.trained
+    again = findings(trained) if trained is not None else None
+    if trained is not None and again is not None and again.n < found.n:
+        left_out = ", ".join(absent_from(trained, report))
+        note = tag("p", f"Left out as collapsed: {left_out}.", class_="note")
+        parts += [tag("h3", "Without collapsed models"), endpoint_table(again), note]
+    return parts
+
+
+def endpoint_table(found: Findings) -> Markup:
+    """Return the table of what was named beforehand."""
+    return table(("name", *COLUMNS), map(endpoint_row, found.rows), numeric=COLUMNS[:-1])
+
+
+def endpoint_row(one: Endpoint) -> Markup:
+    """Return one row of the table of what was named beforehand."""
+    name, *texts, terms = endpoint_cells(one)
+    numbers = zip(texts, endpoint_keys(one), strict=True)
+    cells = [cell(text, value=value) for text, value in numbers]
+    kind = None if one.terms else CONTROL
+    return tag("tr", cell(name, class_="first"), *cells, cell(terms), class_=kind)
+
+
+def endpoint_notes(found: Findings, report: CorrelationReport) -> list[str]:
+    """Say why something is undefined, and what each combination lacks to reach the goal."""
+    notes = [f"{one.name}: {one.agreement.reason}." for one in found.rows if one.agreement.reason]
+    for one in found.combinations:
+        if missing := misses(one, found, report):
+            notes.append(f"{one.name} misses the goal: {'; '.join(missing)}.")
+    return notes
 
 
 def ranking_part(report: CorrelationReport, drawings: Drawings) -> list[Markup]:
@@ -240,10 +329,11 @@ def comparison_part(report: CorrelationReport) -> list[Markup]:
         )
         for one in report.differences
     ]
-    header = ("difference of |ρ|", "value", "95 % interval", "n")
+    header = ("difference of −ρ", "value", "95 % interval", "n")
     note = (
-        "Both scores are judged on the same resamples, so what they share cancels. The strongest "
-        "score was picked after looking, which flatters it; a pair named beforehand is not."
+        "Both are judged on the same resamples, so what they share cancels. A control has no right "
+        "way, so it counts by its size. The strongest score was picked after looking, which "
+        "flatters it."
     )
     return [tag("h3", "Against each other"), table(header, rows, numeric=header[1:]), prose(note)]
 
@@ -289,9 +379,11 @@ def label_part(report: CorrelationReport) -> list[Markup]:
 
 
 def agreement_table(report: CorrelationReport) -> Markup:
-    """Return the table of scores, strongest first."""
+    """Return the table of scores, strongest first; what was named beforehand has its own."""
     rows = []
     for one in report.agreements:
+        if one.name in report.named:
+            continue
         name, *texts = agreement_cells(one, report)
         numbers = zip(texts, sort_keys(one), strict=True)
         cells = [cell(text, value=value) for text, value in numbers]
@@ -311,6 +403,11 @@ def method(report: CorrelationReport) -> list[Markup]:
     return [*(tag("p", text) for text in METHOD), facts(report.facts)]
 
 
+NAMED_NOTE = (
+    "These combinations, readings and comparisons were fixed before anybody looked. Here "
+    "correlations are negated: −ρ is larger for a better score and negative for one that points "
+    "the wrong way. “Gain” is −ρ minus that of the baseline on the same resamples."
+)
 METHOD: Sequence[str] = (
     "A score is better when it is smaller and mIoU when it is larger, so a good score has a "
     "negative correlation. ρ is Spearman's rank correlation, τ-b Kendall's; in the weighted ρ "

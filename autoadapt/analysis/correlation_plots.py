@@ -26,6 +26,7 @@ from autoadapt.analysis.resampling import BLOCK, LEVEL, Index, bootstrap
 from autoadapt.analysis.tables import decimal, quantity
 
 RHO = "Spearman ρ with target mIoU (a good score is near −1)"
+STRENGTH = "−ρ with target mIoU (larger is better)"
 DASHES: tuple[tuple[float, ...], ...] = ((1, 0), (5, 2), (1, 1.5), (6, 2, 1, 2), (3, 1), (8, 3))
 """Line patterns that tell curves apart in black and white; drawn, then left out, in points."""
 GRID = 40
@@ -134,6 +135,7 @@ def plot_intervals(
     ax: Axes,
     controls: Sequence[str],
     ceiling: float = math.nan,
+    label: str = RHO,
 ) -> Axes:
     """Draw a rank correlation per row with its confidence interval, the first on top.
 
@@ -144,6 +146,7 @@ def plot_intervals(
         ax: Where to draw.
         controls: Names that are no score, drawn with another marker.
         ceiling: Largest size of a correlation that noise leaves possible; NaN: not known.
+        label: What the correlation is.
     """
     for row, (name, value, ends) in enumerate(zip(names, values, intervals, strict=True)):
         draw_interval(ax, row, value, ends, control=name in controls)
@@ -154,6 +157,40 @@ def plot_intervals(
         ax.axvline(ceiling, **look)
         legend_above(ax)
     rows(ax, [f"{name} (control)" if name in controls else name for name in names])
+    ax.set(xlabel=label)
+    return ax
+
+
+def plot_side_by_side(
+    names: Sequence[str],
+    values: Float,
+    intervals: Float,
+    *,
+    ax: Axes,
+    banks: Sequence[str],
+    controls: Sequence[str],
+) -> Axes:
+    """Draw for each row its strength in each bank, with its interval; the first row on top.
+
+    Args:
+        names: (n,) rows.
+        values: (n, b) -ρ in each bank; NaN is left out.
+        intervals: (n, b, 2) lower and upper end.
+        ax: Where to draw.
+        banks: (b,) names, told apart by colour and marker.
+        controls: Rows that are no score.
+    """
+    shifts = 0.5 * (np.arange(len(banks)) - (len(banks) - 1) / 2) / max(len(banks), 2)
+    for place, (bank, shift) in enumerate(zip(banks, shifts, strict=True)):
+        color = SERIES[place % len(SERIES)]
+        heights = np.arange(len(names)) + shift
+        look: Look = {"ls": "none", "marker": MARKERS[place % len(MARKERS)], "ms": 6.5}
+        ax.hlines(heights, intervals[:, place, 0], intervals[:, place, 1], color=color, lw=2)
+        ax.plot(values[:, place], heights, color=color, mec=PAPER, label=bank, **look)
+    ax.axvline(0, color=INK, lw=0.9)
+    rows(ax, [f"{name} (control)" if name in controls else name for name in names])
+    ax.set(xlabel=STRENGTH)
+    legend_above(ax, columns=len(banks))
     return ax
 
 

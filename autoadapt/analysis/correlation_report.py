@@ -5,7 +5,7 @@ Everything is computed from plain columns of numbers, one entry per model.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from autoadapt.analysis.correlation import (
     Difference,
     GroupAgreement,
     Ranking,
+    Side,
     as_floats,
     compare,
     correlate,
@@ -25,8 +26,10 @@ from autoadapt.analysis.correlation import (
     strongest_first,
 )
 from autoadapt.analysis.ranks import Float, spearman_matrix
-from autoadapt.analysis.resampling import DRAWS, PERMUTATIONS, noise_ceiling
+from autoadapt.analysis.resampling import DRAWS, PERMUTATIONS, noise_ceiling, oriented, size
 from autoadapt.analysis.tables import csv_table, decimal, percent
+from autoadapt.config.correlation_protocol import CorrelationProtocol, LeaveOut
+from autoadapt.objective import words
 
 Columns = Mapping[str, Sequence[float | None]]
 HEADER = (
@@ -47,6 +50,7 @@ HEADER = (
     "n",
 )
 CONTROL = "control"
+NAMED = "named beforehand"
 GIVEN = "macs"
 """The control whose part in a correlation is taken out."""
 RANDOM = "random"
@@ -64,16 +68,20 @@ class CorrelationReport:
         scores: Label-free scores, one value per model, smaller is better; none where absent.
         controls: What a good score has to beat: costs of the models and the like, the same way.
             Random numbers are added.
+        named: Combinations that the protocol names, the same way; empty without a protocol.
+        protocol: What was named beforehand; everything else is exploratory.
+        absent: Why a combination cannot be had, by its name.
         groups: Name of the group of each model, e.g. its method; empty: all are of one.
         clusters: Equal for models that are one architecture, trained with several seeds or
             methods; empty: every model is one of its own.
-        comparisons: Pairs of columns whose strengths are compared, named before looking.
+        panels: Columns whose scatter plots come first.
+        comparisons: Pairs of columns whose strengths are compared.
         facts: What all models have in common (method, steps, images), by name.
         opened_labels: One note for each time target labels were opened.
         seed: Of the resampling.
 
     Raises:
-        ValueError: Columns of different lengths, or a name that is both a score and a control.
+        ValueError: Columns of different lengths, or a name that stands for two columns.
     """
 
     title: str
@@ -81,8 +89,12 @@ class CorrelationReport:
     truth: Sequence[float | None]
     scores: Columns
     controls: Columns = field(default_factory=dict)
+    named: Columns = field(default_factory=dict)
+    protocol: CorrelationProtocol | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
     groups: Sequence[str] = ()
     clusters: Sequence[str] = ()
+    panels: Sequence[str] = ()
     comparisons: Sequence[tuple[str, str]] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     opened_labels: Sequence[str] = ()
@@ -97,19 +109,33 @@ class CorrelationReport:
                 raise ValueError(f"{number} models but {len(labels)} {name}")
         if both := sorted(self.scores.keys() & self.controls.keys()):
             raise ValueError(f"both score and control: {both}; rename one of them")
-        for name, values in {**self.scores, **self.controls}.items():
+        if both := sorted(self.named.keys() & {RANDOM, *self.scores, *self.controls}):
+            raise ValueError(f"named beforehand, and also a score or control: {both}; rename it")
+        for name, values in {**self.scores, **self.controls, **self.named}.items():
             as_floats(name, values, number)
 
     @cached_property
     def all_controls(self) -> dict[str, Sequence[float | None]]:
         """The controls, and random numbers."""
+        if RANDOM in self.controls:  # models of another report, with its numbers
+            return dict(self.controls)
         noise = seeding.generator(self.seed, RANDOM).normal(size=len(self.models))
         return {**self.controls, RANDOM: noise.tolist()}
 
     @cached_property
     def columns(self) -> dict[str, Sequence[float | None]]:
-        """Controls and scores by name."""
-        return {**self.all_controls, **self.scores}
+        """Controls, combinations named beforehand and scores by name."""
+        return {**self.all_controls, **self.named, **self.scores}
+
+    def kind(self, name: str) -> str:
+        """Return whether a column is a control, named beforehand, or a score like any other."""
+        if name in self.all_controls:
+            return CONTROL
+        return NAMED if name in self.named else "score"
+
+    def terms(self, name: str) -> str:
+        """Return what a combination of the protocol is made of; nothing for another column."""
+        return words(self.protocol.named[name]) if self.protocol and name in self.named else ""
 
     @cached_property
     def judged(self) -> list[int]:
@@ -145,15 +171,18 @@ class CorrelationReport:
 
     @cached_property
     def agreements(self) -> list[Agreement]:
-        """Scores and controls, strongest first; only the scores are corrected for each other."""
+        """All columns, strongest first; each kind is corrected for itself."""
         if not self.judged:
             return []
-        kinds = (self.scores, self.all_controls)
+        kinds = (self.named, self.scores, self.all_controls)
         found = [
             correlate({name: self.values(name).tolist() for name in kind}, self.ranking)
             for kind in kinds
         ]
-        return strongest_first([one for kind in found for one in kind])
+        said = (
+            replace(one, reason=self.absent.get(one.name, one.reason)) for k in found for one in k
+        )
+        return strongest_first(list(said))
 
     @cached_property
     def scored(self) -> list[Agreement]:
@@ -175,15 +204,47 @@ class CorrelationReport:
         return [self.difference(*pair) for pair in dict.fromkeys(pairs) if self.judged]
 
     def difference(self, first: str, second: str) -> Difference:
-        """Compare two columns by name."""
-        pair = ((first, self.values(first)), (second, self.values(second)))
-        return compare(*pair, self.ranking)
+        """Compare two columns by name; the strength of a control is its size."""
+        one, other = (
+            Side(name, self.values(name), size if name in self.all_controls else oriented)
+            for name in (first, second)
+        )
+        return compare(one, other, self.ranking)
 
     @cached_property
     def ceiling(self) -> float:
         """Largest correlation that the noise of retraining leaves possible; NaN: not known."""
-        return (
-            noise_ceiling(self.true, self.ranking.repetitions) if len(self.judged) > 1 else math.nan
+        least = self.protocol.repetitions if self.protocol else 1
+        if len(self.judged) < 2:
+            return math.nan
+        return noise_ceiling(self.true, self.ranking.repetitions, least=least)
+
+    @cached_property
+    def trained(self) -> "CorrelationReport | None":
+        """The same without collapsed models, as the protocol says; none without such a rule."""
+        rule = self.protocol.leave_out if self.protocol else None
+        if rule is None or rule.score not in self.columns:
+            return None
+        return self.only(fit_models(self, rule))
+
+    def only(self, places: Sequence[int]) -> "CorrelationReport":
+        """Return the same for some of the models; no column changes its values."""
+
+        def chosen(values: Sequence[Any]) -> list[Any]:
+            return [values[place] for place in places] if values else []
+
+        def columns(kind: Columns) -> Columns:
+            return {name: chosen(values) for name, values in kind.items()}
+
+        return replace(
+            self,
+            models=chosen(self.models),
+            truth=chosen(self.truth),
+            scores=columns(self.scores),
+            controls=columns(self.all_controls),
+            named=columns(self.named),
+            groups=chosen(self.groups),
+            clusters=chosen(self.clusters),
         )
 
     @cached_property
@@ -194,11 +255,24 @@ class CorrelationReport:
         return spearman_matrix(np.column_stack(columns))
 
 
+def fit_models(report: CorrelationReport, rule: LeaveOut) -> list[int]:
+    """Return the models whose quality is not below its share of the median.
+
+    The median is that of the models with a truth; a model without the score stays.
+    """
+    values = as_floats(rule.score, report.columns[rule.score], len(report.models))
+    known = values[report.judged]
+    if np.isnan(known).all():
+        return list(range(len(values)))
+    least = rule.below * float(np.nanmedian(-known))
+    return [place for place, value in enumerate(values) if not -value < least]
+
+
 def agreement_cells(one: Agreement, report: CorrelationReport) -> list[str]:
     """Return one row of the table, with the columns of ``HEADER``."""
-    control = one.name in report.all_controls
+    kind = report.kind(one.name)
     return [
-        f"{one.name} ({CONTROL})" if control else one.name,
+        one.name if kind == "score" else f"{one.name} ({kind})",
         decimal(one.rho, 2),
         interval_words(one.interval),
         decimal(one.tau, 2),
@@ -211,7 +285,7 @@ def agreement_cells(one: Agreement, report: CorrelationReport) -> list[str]:
         percent(one.precision, digits=0) + " %" * (not math.isnan(one.precision)),
         str(one.worst_rank) if one.worst_rank else "–",
         p_words(one.p_value),
-        p_words(one.p_holm) if not control else "–",
+        p_words(one.p_holm) if kind != CONTROL else "–",
         f"{one.n} of {one.n + one.dropped}",
     ]
 
@@ -251,7 +325,7 @@ def agreement_values(one: Agreement, report: CorrelationReport) -> dict[str, Any
     """Return one score as plain values, NaN where undefined."""
     return {
         "score": one.name,
-        "kind": CONTROL if one.name in report.all_controls else "score",
+        "kind": report.kind(one.name),
         "n": one.n,
         "dropped": one.dropped,
         "rho": one.rho,

@@ -9,20 +9,42 @@ from autoadapt.analysis.correlation_report import (
     CorrelationReport,
     agreement_cells,
 )
+from autoadapt.analysis.endpoints import (
+    COLUMNS,
+    Findings,
+    absent_from,
+    endpoint_cells,
+    findings,
+    goal_words,
+    primary_words,
+)
 from autoadapt.analysis.tables import decimal, percent, text_table
 
 TERMINAL = ("score", "ρ", "95 % interval", "τ-b", "pairs right", "ρ, top half", "regret@1", "n")
 """The columns that fit a terminal."""
+EXPLORATORY = "exploratory:"
 TOO_MANY_MISSING = "more than half of the models lack it"
 
 
 def correlation_text(report: CorrelationReport) -> str:
-    """Return summary and table for a terminal."""
+    """Return summary and tables for a terminal, what was named beforehand first."""
     places = [HEADER.index(name) for name in TERMINAL]
-    rows = [agreement_cells(one, report) for one in report.agreements]
-    shown = [[row[place] for place in places] for row in rows]
-    table = ["", text_table(TERMINAL, shown)] if shown else []
-    return "\n".join([*summarise(report), *table])
+    shown = [one for one in report.agreements if one.name not in report.named]
+    rows = [agreement_cells(one, report) for one in shown]
+    cells = [[row[place] for place in places] for row in rows]
+    table = ["", EXPLORATORY, text_table(TERMINAL, cells)] if cells else []
+    if report.protocol is None:
+        table = [line for line in table if line != EXPLORATORY]
+    return "\n".join([*summarise(report), *named_table(report), *table])
+
+
+def named_table(report: CorrelationReport) -> list[str]:
+    """Return the table of what was named beforehand; nothing without a protocol."""
+    found = findings(report)
+    if found is None:
+        return []
+    rows = [endpoint_cells(one) for one in found.rows]
+    return ["", "named beforehand:", text_table(["name", *COLUMNS], rows)]
 
 
 def summarise(report: CorrelationReport) -> list[str]:
@@ -30,7 +52,7 @@ def summarise(report: CorrelationReport) -> list[str]:
     if not report.judged:
         return [opening(report), *without_truth(report)]
     scored = [one for one in report.agreements if one.name in report.scores]
-    sentences = [opening(report), *absent_truths(report), *absent_scores(scored)]
+    sentences = [*opening_with(report), *absent_truths(report), *absent_scores(scored)]
     if not report.scored:
         reasons = sorted({one.reason or TOO_MANY_MISSING for one in scored}) or [
             "there is no score"
@@ -40,6 +62,40 @@ def summarise(report: CorrelationReport) -> list[str]:
     if best.rho >= 0:
         return [*sentences, "No score ranks the models in the right direction."]
     return [*sentences, *best_sentences(best), *doubts(best, report)]
+
+
+def opening_with(report: CorrelationReport) -> list[str]:
+    """Say what was compared and, under a protocol, what came of what was named beforehand."""
+    found = findings(report)
+    if found is None:
+        return [opening(report)]
+    return [
+        opening(report),
+        primary_words(found),
+        *without_collapsed(found, report),
+        *goal_words(found, report),
+        "Everything below was not named beforehand and is exploratory.",
+    ]
+
+
+def without_collapsed(found: Findings, report: CorrelationReport) -> list[str]:
+    """Say what the primary comparison gives without collapsed models."""
+    rule = report.protocol.leave_out if report.protocol else None
+    if rule is None:
+        return []
+    if report.trained is None:
+        return [f"Collapsed models cannot be told: the models have no {rule.score}."]
+    left_out = len(absent_from(report.trained, report))
+    what = f"a {rule.score} below {rule.below:g} of the median"
+    again = findings(report.trained)
+    if not left_out or again is None:
+        return [f"No model has {what}, so none is left out as collapsed."]
+    words = "1 model has" if left_out == 1 else f"{left_out} models have"
+    low, high = again.primary.interval
+    return [
+        f"{words} {what}; without {'it' if left_out == 1 else 'them'} the difference is "
+        f"{decimal(again.primary.value, 2)} ({decimal(low, 2)} to {decimal(high, 2)})."
+    ]
 
 
 def opening(report: CorrelationReport) -> str:

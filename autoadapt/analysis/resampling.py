@@ -115,18 +115,39 @@ def bootstrap_interval(
     )
 
 
+Strength = Callable[[Float], Float]
+"""How strong a correlation is: by its size, or by how far it points the right way."""
+
+
+def size(rho: Float) -> Float:
+    """Return |ρ|: for what has no right way, such as costs."""
+    return np.abs(rho)
+
+
+def oriented(rho: Float) -> Float:
+    """Return -ρ: larger is better, and negative for a score that points the wrong way."""
+    return -rho
+
+
 def difference_interval(
-    first: Float, second: Float, truth: Float, *, seed: int, clusters: Index | None = None
+    first: tuple[Float, Strength],
+    second: tuple[Float, Strength],
+    truth: Float,
+    *,
+    seed: int,
+    clusters: Index | None = None,
 ) -> tuple[float, float]:
-    """Return the 95 % interval of |ρ| of the first score minus |ρ| of the second.
+    """Return the 95 % interval of the strength of the first score minus that of the second.
 
     Both have the same models and the same resamples, so what they share cancels.
     """
     clusters = numbered(None, len(truth)) if clusters is None else clusters
 
     def gain(counts: Float) -> Float:
-        size = [np.abs(counted_spearman(score, truth, counts)) for score in (first, second)]
-        return size[0] - size[1]
+        one, other = (
+            strength(counted_spearman(score, truth, counts)) for score, strength in (first, second)
+        )
+        return one - other
 
     return interval_of(bootstrap(gain, clusters, seed=seed))
 
@@ -208,9 +229,18 @@ def reliability(truth: Float, clusters: Index) -> float:
     return between / (between + within) if between + within > 0 else math.nan
 
 
-def noise_ceiling(truth: Float, clusters: Index) -> float:
+def noise_ceiling(truth: Float, clusters: Index, *, least: int = 1) -> float:
     """Return about the largest |ρ| that any score can reach: the root of the reliability.
 
     Retraining with another seed changes the truth too, and no score can foresee how.
+
+    Args:
+        truth: (n,) the true metric.
+        clusters: (n,) equal for models that differ in the seed alone.
+        least: Only clusters of at least so many models are used.
     """
-    return math.sqrt(found) if (found := reliability(truth, clusters)) >= 0 else math.nan
+    often = np.flatnonzero(np.bincount(clusters)[clusters] >= least)
+    if not len(often):
+        return math.nan
+    left = np.unique(clusters[often], return_inverse=True)[1].astype(np.int64)
+    return math.sqrt(found) if (found := reliability(truth[often], left)) >= 0 else math.nan

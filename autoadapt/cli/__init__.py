@@ -253,14 +253,30 @@ def replay(
 @app.command()
 def correlate(
     runs: Annotated[list[Path], typer.Argument(help="A run folder, or one or several banks.")],
+    objectives: Annotated[
+        list[str] | None,
+        typer.Option("--objective", help="A combination by name or file; may be repeated."),
+    ] = None,
+    protocol: Annotated[
+        Path | None, typer.Option(help="What was named beforehand (YAML), reported first.")
+    ] = None,
+    side_by_side: Annotated[
+        bool,
+        typer.Option("--side-by-side", help="Compare banks of different data; none is pooled."),
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the report.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare label-free scores with the true target mIoU of the models of a run or of banks."""
     from autoadapt.cli.progress import watching
-    from autoadapt.experiment.commands import correlate_models
+    from autoadapt.experiment.commands import compare_banks, correlate_models, request_of
 
+    request = request_of(objectives or [], protocol)
     with watching() as watcher:
-        text, values, page = correlate_models(runs, watcher)
+        if side_by_side:
+            text, values, page = compare_banks(runs, request, out=out)
+        else:
+            text, values, page = correlate_models(runs, watcher, request, out=out)
     print(json.dumps(values, indent=2) if as_json else f"{text}\n\nreport: {page}")
 
 

@@ -154,7 +154,7 @@ def check_same(banks: Sequence[Bank]) -> None:
             raise RunError(
                 f"the banks {first.name!r} and {other.name!r} cannot be compared, they were made "
                 f"with different data or samples:\n  {shown}\n"
-                "correlate each of them alone"
+                "correlate each of them alone, or compare them with --side-by-side"
             )
 
 

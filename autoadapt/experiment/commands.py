@@ -10,12 +10,21 @@ from typing import Any
 from autoadapt.analysis.confusion import draw_confusion
 from autoadapt.analysis.correlation_summary import correlation_text
 from autoadapt.analysis.report import summarise
+from autoadapt.analysis.side_by_side import SideBySide, write_side_by_side
+from autoadapt.analysis.side_by_side import as_text as side_by_side_text
 from autoadapt.analysis.tables import quantity, results_text, text_table
+from autoadapt.config.correlation_protocol import load_protocol
 from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.cost import count
 from autoadapt.data.counting import Counting
-from autoadapt.errors import AutoAdaptError, CheckpointError, ConfigError, ExportError
+from autoadapt.errors import (
+    AutoAdaptError,
+    CheckpointError,
+    ConfigError,
+    ExportError,
+    RunError,
+)
 from autoadapt.experiment.bank import run_bank
 from autoadapt.experiment.bank_file import find_bank, read_bank
 from autoadapt.experiment.comparison import (
@@ -35,6 +44,8 @@ from autoadapt.experiment.predict import (
     predict_pictures,
 )
 from autoadapt.experiment.reporting import (
+    NOTHING_MORE,
+    Request,
     search_report,
     write_bank_report,
     write_correlation_report,
@@ -219,27 +230,74 @@ def export_checkpoint(checkpoint: Path, out: Path, formats: Sequence[Format]) ->
     return "\n".join(lines)
 
 
-def correlate_models(paths: Sequence[Path], watcher: Watcher) -> tuple[str, Any, Path]:
+def request_of(objectives: Sequence[str], protocol: Path | None) -> Request:
+    """Return what a correlation report is asked, from a command line.
+
+    Raises:
+        ConfigError: The protocol is missing or wrong.
+    """
+    return Request(tuple(objectives), load_protocol(protocol) if protocol else None)
+
+
+def correlate_models(
+    paths: Sequence[Path],
+    watcher: Watcher,
+    request: Request = NOTHING_MORE,
+    *,
+    out: Path | None = None,
+) -> tuple[str, Any, Path]:
     """Return the correlation of each score with the true mIoU: as text, as values, as a page.
 
     Args:
         paths: One run folder, or banks that were measured in the same way. The report of several
             is written beside the first.
         watcher: Told how it goes.
+        request: Further objectives, and what was named beforehand.
+        out: Folder of the report; absent: ``correlation`` in the first folder.
 
     Raises:
         RunError: A folder is neither, or the banks cannot be compared.
-        ConfigError: The run has no labelled target images.
+        ConfigError: The run has no labelled target images, or an objective cannot be had.
     """
     places = [find_bank(path) for path in paths]
     if len(paths) == 1 and places[0] is None:
         with owned_experiment(paths[0], RunFolder(paths[0]).settings(), watcher) as experiment:
-            report, page = write_correlation_report(experiment)
+            report, page = write_correlation_report(experiment, request, out)
     else:
         banks = [read_bank(path) for path in paths]
-        report, page = write_bank_report(banks, paths[0] / "correlation")
+        report, page = write_bank_report(banks, out or paths[0] / "correlation", request)
     values = json.loads((page.parent / "correlation.json").read_text())
     return correlation_text(report), values, page
+
+
+def compare_banks(
+    paths: Sequence[Path], request: Request = NOTHING_MORE, *, out: Path | None = None
+) -> tuple[str, Any, Path]:
+    """Compare banks of different data side by side; nothing is pooled.
+
+    The report of each bank alone is written below the page.
+
+    Args:
+        paths: Banks, at least two.
+        request: Further objectives, and what was named beforehand.
+        out: Folder of the reports; absent: ``side_by_side`` in the first folder.
+
+    Raises:
+        RunError: A folder is no bank, or there are not two different ones.
+        ConfigError: An objective cannot be had.
+    """
+    banks = [read_bank(path) for path in paths]
+    names = [bank.name for bank in banks]
+    if len(set(names)) < max(2, len(names)):
+        raise RunError(
+            f"--side-by-side needs two or more banks of different names, found {', '.join(names)}"
+        )
+    folder = out or paths[0] / "side_by_side"
+    found = [write_bank_report([bank], folder / bank.name, request)[0] for bank in banks]
+    together = SideBySide(tuple(found))
+    page = write_side_by_side(together, folder)
+    values = json.loads((folder / "side_by_side.json").read_text())
+    return side_by_side_text(together), values, page
 
 
 def make_bank(source: str, run: Path | None, changes: Sequence[str], watcher: Watcher) -> Path:

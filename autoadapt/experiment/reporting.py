@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +15,11 @@ from autoadapt.analysis.report import Sample, SearchReport, write_report
 from autoadapt.analysis.results import AdaptationResult
 from autoadapt.analysis.tables import quantity
 from autoadapt.config.conventions import convention_words
+from autoadapt.config.correlation_protocol import CorrelationProtocol
 from autoadapt.config.named_objectives import names as names_of_objectives
 from autoadapt.data.classes import ClassTable, colorize
 from autoadapt.data.open import class_table
+from autoadapt.errors import ConfigError, RunError
 from autoadapt.experiment.adapt import contender_folders, title_of
 from autoadapt.experiment.bank_file import Bank, check_same
 from autoadapt.experiment.comparison import result_of
@@ -26,6 +30,7 @@ from autoadapt.experiment.trial import domains_of, pick_device, scored_images
 from autoadapt.files import write_json
 from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.networks.build import describe
+from autoadapt.objective import column as objective_column
 from autoadapt.objective import columns as objective_columns
 from autoadapt.objective import named
 from autoadapt.records import Record, finished
@@ -34,7 +39,25 @@ from autoadapt.training.model import find_model, load_model
 CONTROLS = ("macs", "params", "source_miou")
 """Costs and scores that say nothing of the target: what a score has to beat."""
 ENDPOINTS = (("objective default", "objective mmd_reent"),)
-"""Comparisons named beforehand: what is recommended against the joint objective of the paper."""
+"""What is recommended against the joint objective of the paper."""
+PANELS = tuple(f"objective {name}" for name in ("mmd", "ent", "reent", "mmd_ent", "mmd_reent"))
+"""The five panels of the paper's figure 1."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a correlation report is asked besides the scores that the models have.
+
+    Attributes:
+        objectives: Further objectives, by name or as paths of files.
+        protocol: What was named beforehand.
+    """
+
+    objectives: tuple[str, ...] = ()
+    protocol: CorrelationProtocol | None = None
+
+
+NOTHING_MORE = Request()
 
 
 def write_search_report(experiment: Experiment) -> Path:
@@ -166,17 +189,22 @@ def add_pictures(
         pictures[caption] = png_bytes(colorize(label, table))
 
 
-def write_correlation_report(experiment: Experiment) -> tuple[CorrelationReport, Path]:
+def write_correlation_report(
+    experiment: Experiment, request: Request = NOTHING_MORE, out: Path | None = None
+) -> tuple[CorrelationReport, Path]:
     """Compute the true target mIoU of every candidate and compare each score with it.
 
     The mIoU of a candidate is written beside its model and not computed twice.
 
     Raises:
-        ConfigError: The run has no labelled target images.
+        ConfigError: The run has no labelled target images, or an objective cannot be had.
     """
     records = finished(experiment.controller.records)
     images = experiment.evaluation_set
     folder = experiment.folder
+    costs = experiment.controller.reference_costs
+    further = objective_scores(records, request, costs)
+    beforehand = protocol_fields(records, request, costs)
     folder.note_labels_opened(f"{len(records)} candidates", "correlation of scores with mIoU")
     truth = []
     for position, record in enumerate(records, start=1):
@@ -187,17 +215,19 @@ def write_correlation_report(experiment: Experiment) -> tuple[CorrelationReport,
         models=[f"#{record.number} {name_in(experiment, record)}" for record in records],
         truth=truth,
         scores={
-            **score_columns(records),
+            **score_columns(records, request),
             "objective": [experiment.controller.value(record) for record in records],
-            **shipped_objectives(records, experiment.controller.reference_costs),
+            **further,
         },
-        controls=control_columns(records),
+        controls=control_columns(records, request),
         comparisons=ENDPOINTS,
+        panels=PANELS,
         facts={**facts(experiment), "Evaluation images": str(len(images))},
         opened_labels=opened_labels(experiment),
         seed=experiment.settings.seed,
+        **beforehand,
     )
-    return report, write_correlation(report, folder.path / "correlation")
+    return report, write_correlation(report, out or folder.path / "correlation")
 
 
 def name_in(experiment: Experiment, record: Record) -> str:
@@ -218,63 +248,128 @@ def true_evaluation(experiment: Experiment, record: Record) -> Evaluation:
     return found
 
 
-def write_bank_report(banks: Sequence[Bank], folder: Path) -> tuple[CorrelationReport, Path]:
+def write_bank_report(
+    banks: Sequence[Bank], folder: Path, request: Request = NOTHING_MORE
+) -> tuple[CorrelationReport, Path]:
     """Compare the scores of one or several banks with the truth they hold; nothing is opened.
 
     Raises:
         RunError: The banks were made with different data or samples.
+        ConfigError: An objective cannot be had.
     """
     check_same(banks)
-    report = bank_report(banks)
+    report = bank_report(banks, request)
     return report, write_correlation(report, folder)
 
 
-def bank_report(banks: Sequence[Bank]) -> CorrelationReport:
+def bank_report(banks: Sequence[Bank], request: Request = NOTHING_MORE) -> CorrelationReport:
     """Gather what the report of banks shows: groups are methods, of each bank apart."""
     first, several = banks[0], len(banks) > 1
     models = [(f"{bank.name} " * several, model) for bank in banks for model in bank.models]
     records = [model.record for _, model in models]
     groups = [f"{place}{model.method}" for place, model in models]
+    costs = first.reference_costs
     return CorrelationReport(
         title=" + ".join(bank.name for bank in banks),
         models=[f"{place}{model.label}" for place, model in models],
         truth=[model.miou for _, model in models],
         scores={
-            **score_columns(records),
+            **score_columns(records, request),
             "objective": [model.objective for _, model in models],
-            **shipped_objectives(records, first.reference_costs),
+            **objective_scores(records, request, costs),
         },
-        controls=control_columns(records),
+        controls=control_columns(records, request),
         comparisons=ENDPOINTS,
+        panels=PANELS,
         groups=groups,
         clusters=[record.architecture.id for record in records],
         facts=first.facts,
         opened_labels=[note for bank in banks for note in bank.opened_labels],
         seed=first.seed,
+        **protocol_fields(records, request, costs),
     )
 
 
-def score_columns(records: Sequence[Record]) -> dict[str, list[float | None]]:
+def score_columns(
+    records: Sequence[Record], request: Request = NOTHING_MORE
+) -> dict[str, list[float | None]]:
     """Return each score, one value per candidate, nothing where it failed."""
-    names = sorted({name for record in records for name in record.scores} - set(CONTROLS))
+    known = {name for record in records for name in record.scores}
+    names = sorted(known - set(control_names(request)))
     return {name: [record.scores.get(name) for record in records] for name in names}
 
 
-def shipped_objectives(
-    records: Sequence[Record], reference_costs: Mapping[str, float]
+def objective_scores(
+    records: Sequence[Record], request: Request, reference_costs: Mapping[str, float]
 ) -> dict[str, list[float | None]]:
-    """Return the objectives that come with the package, as far as their scores are there.
+    """Return objectives as columns, each standardised by these candidates.
 
-    Each is standardised by these candidates.
+    A shipped one whose scores are not there is left out; one that was asked for is not.
+
+    Raises:
+        ConfigError: An objective that was asked for cannot be had.
     """
-    others = {f"objective {name}": named(name) for name in names_of_objectives()}
-    return objective_columns(list(records), others, reference_costs)
+    shipped = {f"objective {name}": named(name) for name in names_of_objectives()}
+    found = objective_columns(list(records), shipped, reference_costs)
+    for name in request.objectives:
+        try:
+            values = objective_column(list(records), named(name), reference_costs)
+        except (RunError, ConfigError) as error:
+            raise ConfigError(f"--objective {name}: {error}") from None
+        found[f"objective {Path(name).stem}"] = values
+    return found
 
 
-def control_columns(records: Sequence[Record]) -> dict[str, list[float | None]]:
+def protocol_fields(
+    records: Sequence[Record], request: Request, reference_costs: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return what a report gets from a protocol, by field.
+
+    Raises:
+        ConfigError: A combination has the name of a score or a control.
+    """
+    protocol = request.protocol
+    if protocol is None:
+        return {}
+    taken = {*score_columns(records), *control_names(request), "objective", "random"}
+    if both := sorted(protocol.named.keys() & taken):
+        raise ConfigError(
+            f"the protocol names {both[0]!r}, which is a score or a control too; give the "
+            "combination another name"
+        )
+    found, absent = protocol_columns(records, protocol, reference_costs)
+    return {"protocol": protocol, "named": found, "absent": absent}
+
+
+def protocol_columns(
+    records: Sequence[Record],
+    protocol: CorrelationProtocol,
+    reference_costs: Mapping[str, float],
+) -> tuple[dict[str, list[float | None]], dict[str, str]]:
+    """Return what a protocol names, and why some of it cannot be had."""
+    found: dict[str, list[float | None]] = {}
+    absent: dict[str, str] = {}
+    for name, settings in protocol.named.items():
+        try:
+            found[name] = objective_column(list(records), settings, reference_costs)
+        except (RunError, ConfigError) as error:
+            found[name] = [None] * len(records)
+            absent[name] = str(error)
+    return found, absent
+
+
+def control_names(request: Request) -> tuple[str, ...]:
+    """Return the names of the controls, those of the protocol last."""
+    further = request.protocol.controls if request.protocol else ()
+    return tuple(dict.fromkeys((*CONTROLS, *further)))
+
+
+def control_columns(
+    records: Sequence[Record], request: Request = NOTHING_MORE
+) -> dict[str, list[float | None]]:
     """Return what a good score has to beat, as far as it is known."""
     found: dict[str, list[float | None]] = {
         name: [record.costs.get(name, record.scores.get(name)) for record in records]
-        for name in CONTROLS
+        for name in control_names(request)
     }
     return {name: values for name, values in found.items() if any(v is not None for v in values)}

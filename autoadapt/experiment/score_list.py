@@ -6,7 +6,7 @@ from typing import Any
 
 from autoadapt.analysis.tables import text_table
 from autoadapt.config.named_objectives import names, summary_of
-from autoadapt.objective import named
+from autoadapt.objective import named, words
 from autoadapt.plugins import available, find
 from autoadapt.scores._compute import make
 from autoadapt.scores.base import HOW, Score
@@ -17,7 +17,8 @@ def list_scores() -> dict[str, list[dict[str, Any]]]:
     return {
         "scores": [described_score(name) for name in available("scores")],
         "objectives": [
-            {"name": name, "summary": summary_of(name), "terms": terms_of(name)} for name in names()
+            {"name": name, "summary": summary_of(name), "terms": words(named(name))}
+            for name in names()
         ],
     }
 
@@ -61,14 +62,6 @@ def score_text(one: dict[str, Any]) -> str:
         inspect.cleandoc(find("scores", one["name"]).__doc__ or ""),
     ]
     return "\n\n".join(parts)
-
-
-def terms_of(name: str) -> str:
-    """Return the terms of a shipped objective as text."""
-    return " + ".join(
-        f"{term.weight:g} {term.score}" + ("" if term.form == "standard" else f" ({term.form})")
-        for term in named(name).terms
-    )
 
 
 def _fields(score: Score) -> tuple[dataclasses.Field[Any], ...]:

@@ -13,8 +13,10 @@ from autoadapt.analysis.resampling import (
     difference_interval,
     noise_ceiling,
     numbered,
+    oriented,
     permutation_p,
     reliability,
+    size,
     subset_counts,
 )
 
@@ -72,9 +74,13 @@ def test_difference_of_scores_that_share_their_noise() -> None:
     truth = random.normal(size=200)
     shared = random.normal(size=200)
     strong, weak = -truth + shared, -truth + 1.6 * shared
-    low, high = difference_interval(strong, weak, truth, seed=0)
+    low, high = difference_interval((strong, size), (weak, size), truth, seed=0)
     assert 0 < low < abs(spearman(strong, truth)) - abs(spearman(weak, truth)) < high
-    assert difference_interval(strong, strong, truth, seed=0) == (0, 0)
+    assert difference_interval((strong, size), (strong, size), truth, seed=0) == (0, 0)
+    turned = difference_interval((strong, size), (-strong, size), truth, seed=0)
+    assert turned == (0, 0), "size knows no direction"
+    low, high = difference_interval((strong, oriented), (-strong, oriented), truth, seed=0)
+    assert abs(low) > 1 < abs(high), "the way a score points does count"
 
 
 def test_permutations_within_groups_ignore_what_lies_between_them() -> None:
