@@ -86,6 +86,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest(value: object) -> str:
+    """Return a hash of plain values, 16 hexadecimal digits; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def disk_full(path: Path) -> RunError:
     """Return the error for a full disk; what was already written stays as it was."""
     return RunError(

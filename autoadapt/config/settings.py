@@ -361,8 +361,9 @@ class ScoringSettings(Strict):
         options: Options per score, e.g. ``{reent: {smallest: 32}}``. With the key ``score`` the
             name is one of your own for another reading of that score, and counts as a score in
             ``scores`` and in objectives: ``{reent_loc: {score: reent, variant: loc}}``.
-        committee: Model files (``model.safetensors``) that never change while this search runs;
-            ``committee_agreement`` compares every candidate with them.
+        committee: Models that never change while this search runs, with which
+            ``committee_agreement`` compares every candidate: files (``model.safetensors``),
+            folders (all models in or below them, such as the run folder of a bank) or patterns.
     """
 
     images: Positive = 100
@@ -464,12 +465,16 @@ class BankSettings(Strict):
         repeated: How many of them, spread the same way, are trained with all seeds.
         seeds: Training seeds; the first trains all architectures.
         methods: Adaptation methods; absent: that of the search.
+        statistics: What the bank keeps of each model so that more can be derived later: the
+            predicted classes (``maps``), or also the sums and samples that scores are computed
+            from (``full``).
     """
 
     architectures: Annotated[int, Field(ge=3)] = 100
     repeated: Annotated[int, Field(ge=0)] = 20
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
     methods: tuple[MethodChoice, ...] = ()
+    statistics: Literal["maps", "full"] = "maps"
 
 
 @dataclass(frozen=True, kw_only=True)

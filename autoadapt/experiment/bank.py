@@ -6,28 +6,41 @@ target images are opened once all its models are trained and scored.
 """
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from autoadapt import seeding
-from autoadapt.config.load import score_names
 from autoadapt.config.settings import BankSettings, ExperimentSettings, PluginSettings
 from autoadapt.data.open import open_target
 from autoadapt.errors import ConfigError, RunError
 from autoadapt.experiment.bank_file import Bank, BankModel, write_bank
+from autoadapt.experiment.committee import committee_hashes
 from autoadapt.experiment.executors import execute
-from autoadapt.experiment.reporting import facts, opened_labels, true_evaluation
+from autoadapt.experiment.reporting import (
+    evaluation_path,
+    facts,
+    opened_labels,
+    true_evaluation,
+)
+from autoadapt.experiment.rescoring import (
+    Answers,
+    Question,
+    Rescoring,
+    describe_scores,
+    sample_of,
+    score_again,
+)
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
-from autoadapt.experiment.trial import domains_of
+from autoadapt.experiment.trial import Task
 from autoadapt.experiment.watching import Watcher
-from autoadapt.files import owning
+from autoadapt.files import owning, write_json
 from autoadapt.objective import Objective, calibrate
 from autoadapt.records import Record, finished
 from autoadapt.space import (
@@ -40,12 +53,22 @@ from autoadapt.space import (
     sample_feasible,
 )
 
+MEASURING = frozenset({"scoring", "objective", "evaluation"})
+"""Settings that may differ from those a bank was made with: they change no trained model."""
+ASKING = MEASURING | {"search.trials", "bank.statistics"}
+"""The same for the settings of the whole bank."""
+SCORED_WITH = "scored_with.json"
+"""File of a cell: what the scores in its records depend on."""
+
 POOL = 3
 """Random architectures looked at for each one that is trained."""
 
 
 def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path:
     """Make a bank in a folder, or continue it, and return the folder of the bank.
+
+    Models that are trained already are scored and evaluated anew where the settings ask for
+    something that is not known of them; what they were trained with must be the same.
 
     Raises:
         ConfigError: The settings have no ``bank`` section, or the space is too small for it.
@@ -58,14 +81,14 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
         )
     with owning(path):
         folder = RunFolder(path)
-        folder.prepare(settings)
+        folder.prepare(settings, free=ASKING)
         whole = Experiment(folder, settings, watcher)
         whole.check_data()
         watcher.stage("choosing architectures of every cost")
         plan = planned(settings, whole.controller.costs)
         models = []
         for cell in cells(settings, plan):
-            models += run_cell(cell, path, watcher)
+            models += run_cell(cell, settings.bank, path, watcher)
         watcher.stage("writing the bank")
         bank = Bank(
             name=settings.name,
@@ -153,19 +176,107 @@ def cell_of(
     return replace(settings, name=name, search=search, objective=objective, adapt=None, bank=None)
 
 
-def run_cell(cell: ExperimentSettings, path: Path, watcher: Watcher) -> list[BankModel]:
+def run_cell(
+    cell: ExperimentSettings, bank: BankSettings, path: Path, watcher: Watcher
+) -> list[BankModel]:
     """Train and score all models of one method and seed, then compare them with the truth.
 
     Models that failed are left out; their records stay in the cell.
     """
     folder = RunFolder(path / "cells" / cell.name)
     with owning(folder.path):
-        folder.prepare(cell)
-        experiment = Experiment(folder, cell, watcher)
-        watcher.stage(f"{cell.name}: {experiment.plan()}")
-        execute(experiment.controller, watcher)
-        records = sorted(finished(experiment.controller.records), key=lambda one: one.number)
-        return evaluated(experiment, records, RunFolder(path))
+        folder.prepare(cell, free=MEASURING)
+        records = trained(folder, cell, watcher)
+        records = scored(folder, records, replace(cell, bank=bank), watcher)
+        return evaluated(Experiment(folder, cell, watcher), records, RunFolder(path))
+
+
+def trained(folder: RunFolder, cell: ExperimentSettings, watcher: Watcher) -> list[Record]:
+    """Train what is not trained yet, scored as the config of the folder says; return all."""
+    before = folder.settings()
+    same = {key: getattr(before, key) for key in MEASURING}
+    experiment = Experiment(folder, replace(cell, **same), watcher)
+    if not folder.events.read():
+        question = Question.of(experiment.settings)
+        write_json(folder.path / SCORED_WITH, {"sample": question.sample, "keys": question.keys})
+    watcher.stage(f"{cell.name}: {experiment.plan()}")
+    execute(experiment.controller, watcher)
+    return sorted(finished(experiment.controller.records), key=lambda one: one.number)
+
+
+def scored(
+    folder: RunFolder,
+    records: Sequence[Record],
+    settings: ExperimentSettings,
+    watcher: Watcher,
+) -> list[Record]:
+    """Return the records of trained models with the scores that the settings ask for.
+
+    What is not known yet is measured with the trained models; records on disk do not change.
+    """
+    question = Question.of(settings)
+    tasks = {record.number: task_of(folder, record) for record in records}
+    adopt(folder, records, question, settings)
+    answers = {number: Answers(task.folder, question) for number, task in tasks.items()}
+    waiting = [tasks[number] for number, known in answers.items() if not known.whole]
+    if waiting:
+        name, total = settings.name, len(waiting)
+        watcher.stage(f"{name}: scoring {total} of {len(records)} trained models")
+
+        def told(done: int, left: float) -> None:
+            watcher.stage(f"{name}: scored {done} of {total} models, {duration(left)} left")
+
+        execute(Rescoring(folder, settings, waiting, told), watcher, score_again)
+        answers = {number: Answers(task.folder, question) for number, task in tasks.items()}
+    return [
+        replace(
+            record,
+            scores=answers[record.number].values(),
+            score_errors=answers[record.number].errors(),
+        )
+        for record in records
+    ]
+
+
+def task_of(folder: RunFolder, record: Record) -> Task:
+    """Return the trial that a record is of."""
+    return Task(
+        number=record.number,
+        architecture=record.architecture,
+        origin=record.origin,
+        parents=record.parents,
+        costs=record.costs,
+        folder=folder.trial(record.number, record.architecture),
+    )
+
+
+def adopt(
+    folder: RunFolder, records: Sequence[Record], question: Question, settings: ExperimentSettings
+) -> None:
+    """Take scores out of the records as far as they are what is asked for now."""
+    path = folder.path / SCORED_WITH
+    then = json.loads(path.read_text()) if path.is_file() else {}
+    if then.get("sample") != question.sample:
+        return
+    former = {key: name for name, key in then["keys"].items()}
+    same = {name: former[key] for name, key in question.keys.items() if key in former}
+    for record in records:
+        known = Answers(folder.trial(record.number, record.architecture), question)
+        new = {name: before for name, before in same.items() if name in known.missing}
+        if new:
+            known.add(settings, chosen(record.scores, new), "value")
+            known.add(settings, chosen(record.score_errors, new), "error")
+            known.write(settings)
+
+
+def chosen(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return values under other names, as far as they are there."""
+    return {new: values[old] for new, old in names.items() if old in values}
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words."""
+    return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
 
 
 def evaluated(
@@ -193,8 +304,7 @@ def evaluated(
 
 def is_evaluated(experiment: Experiment, record: Record) -> bool:
     """Whether the true metric of a model is already in its folder."""
-    trial = experiment.folder.trial(record.number, record.architecture)
-    return (trial / "evaluation.json").exists()
+    return evaluation_path(experiment, record).exists()
 
 
 def with_objectives(
@@ -213,39 +323,28 @@ def with_objectives(
 
 def fingerprint(settings: ExperimentSettings) -> dict[str, object]:
     """Return what scores and metrics depend on besides the models."""
-    domains, data, scoring = domains_of(settings.data), settings.data, settings.scoring
+    data, sample = settings.data, sample_of(settings)
     evaluation = None
     if data.evaluation is not None:  # as images alone, like ``check_evaluation``
         sized = replace(data.evaluation, size=data.size_of("evaluation"))
         evaluation = open_target(replace(data, target=sized)).fingerprint
-    options = {name: scoring.options.get(name, {}) for name in score_names(settings)}
+    keys = ("source", "target", "held_out", "classes", "normalisation")
     return {
-        "source": domains.source.fingerprint,
-        "target": domains.target.fingerprint,
+        **{key: sample[key] for key in keys},
         "evaluation": evaluation,
-        "classes": list(domains.classes),
-        "normalisation": data.normalisation,
         "convention": json_of(settings.evaluation.convention),
         "sample": {
-            "images": scoring.images,
-            "pixels_per_image": scoring.pixels_per_image,
-            "regions": json_of(scoring.regions),
-            "committee": list(scoring.committee),
-            "seed": settings.seed,
+            **{key: sample[key] for key in ("images", "pixels_per_image", "regions", "seed")},
+            "committee": list(committee_hashes(settings)),
         },
-        "score_options": digest(options),
+        "scores": json_of(describe_scores(settings)),
     }
 
 
-def json_of(value: object) -> object:
+def json_of(value: object) -> Any:
     """Return settings as they look after a trip through JSON, so that they can be compared."""
     plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
     return json.loads(json.dumps(plain))
-
-
-def digest(value: object) -> str:
-    """Return a hash of plain values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def bank_facts(whole: Experiment, bank: BankSettings) -> dict[str, str]:

@@ -16,6 +16,7 @@ from autoadapt.analysis.results import AdaptationResult
 from autoadapt.analysis.tables import quantity
 from autoadapt.config.conventions import convention_words
 from autoadapt.config.correlation_protocol import CorrelationProtocol
+from autoadapt.config.load import to_plain
 from autoadapt.config.named_objectives import names as names_of_objectives
 from autoadapt.data.classes import ClassTable, colorize
 from autoadapt.data.open import class_table
@@ -27,7 +28,7 @@ from autoadapt.experiment.evaluate import evaluate
 from autoadapt.experiment.predict import png_bytes
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.trial import domains_of, pick_device, scored_images
-from autoadapt.files import write_json
+from autoadapt.files import digest, write_json
 from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.networks.build import describe
 from autoadapt.objective import column as objective_column
@@ -238,14 +239,30 @@ def name_in(experiment: Experiment, record: Record) -> str:
 
 def true_evaluation(experiment: Experiment, record: Record) -> Evaluation:
     """Compare a candidate with the labelled target images, or read what was found before."""
-    trial = experiment.folder.trial(record.number, record.architecture)
-    path = trial / "evaluation.json"
+    path = evaluation_path(experiment, record)
     if path.exists():
-        return Evaluation.from_json(json.loads(path.read_text()))
-    model = load_model(trial, pick_device(experiment.settings))
+        return read_evaluation(path)
+    model = load_model(path.parent, pick_device(experiment.settings))
     found = evaluate(model, experiment.evaluation_set, experiment.settings.evaluation)
     write_json(path, found.to_json())
     return found
+
+
+def evaluation_path(experiment: Experiment, record: Record) -> Path:
+    """Return where the evaluation of a candidate by the convention of the settings is kept.
+
+    One by another convention, made before the settings changed, stays beside it.
+    """
+    path = experiment.folder.trial(record.number, record.architecture) / "evaluation.json"
+    convention = experiment.settings.evaluation.convention
+    if not path.exists() or read_evaluation(path).convention == convention:
+        return path
+    return path.with_stem(f"evaluation-{digest(to_plain(convention))}")
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Return an evaluation that was written to a file."""
+    return Evaluation.from_json(json.loads(path.read_text()))
 
 
 def write_bank_report(

@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,12 @@ class RunFolder:
             raise RunError(f"{path} is damaged: expected 'key: value' lines")
         return from_plain(raw)
 
-    def check(self, settings: ExperimentSettings) -> None:
+    def check(self, settings: ExperimentSettings, free: Collection[str] = ()) -> None:
         """Make sure that the folder is new, or a run with these settings; nothing is written.
+
+        Args:
+            settings: What is asked for.
+            free: Settings that may differ besides ``PLACES``.
 
         Raises:
             RunError: The folder belongs to other settings, whose differences are listed, or holds
@@ -101,7 +105,7 @@ class RunFolder:
         """
         if (self.path / "config.yaml").is_file():
             before = to_plain(self.settings())
-            changed = list(differences(before, to_plain(settings)))
+            changed = list(differences(before, to_plain(settings), free={*PLACES, *free}))
             if changed:
                 shown = "\n  ".join(changed[:12])
                 raise RunError(
@@ -118,13 +122,19 @@ class RunFolder:
                     "choose another folder with --run"
                 )
 
-    def prepare(self, settings: ExperimentSettings) -> None:
+    def prepare(self, settings: ExperimentSettings, free: Collection[str] = ()) -> None:
         """Make the folder ready for these settings, new or resumed; call it while owning it.
+
+        The config of a folder that is there already stays as it is.
+
+        Args:
+            settings: What is asked for.
+            free: As in ``check``.
 
         Raises:
             RunError: The folder belongs to other settings, or holds something else.
         """
-        self.check(settings)
+        self.check(settings, free)
         path = self.path / "config.yaml"
         if not path.is_file():
             text = yaml.safe_dump(to_plain(settings), sort_keys=False)
@@ -153,14 +163,16 @@ class RunFolder:
         return self.label_events.read()
 
 
-def differences(before: Any, after: Any, name: str = "") -> Iterator[str]:
-    """Yield ``key: old -> new`` for every setting that differs, places left out."""
-    if name in PLACES:
+def differences(
+    before: Any, after: Any, name: str = "", free: Collection[str] = frozenset(PLACES)
+) -> Iterator[str]:
+    """Yield ``key: old -> new`` for every setting that differs, but for those that may."""
+    if name in free:
         return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys([*before, *after]):
             inner = f"{name}.{key}" if name else str(key)
-            yield from differences(before.get(key), after.get(key), inner)
+            yield from differences(before.get(key), after.get(key), inner, free)
     elif before != after:
         yield f"{name}: {before!r} in the folder, {after!r} now"
 

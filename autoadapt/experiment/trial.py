@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from autoadapt.config.load import expand, make, score_names, to_plain
+from autoadapt.config.load import make, score_names, to_plain
 from autoadapt.config.settings import (
     DataSettings,
     ExperimentSettings,
@@ -51,6 +51,7 @@ from autoadapt.errors import (
     ExecutorError,
     TrainingDivergedError,
 )
+from autoadapt.experiment.committee import committee_files, hash_of
 from autoadapt.experiment.weights import start_of
 from autoadapt.files import sweep, waiting_lock, write_json, write_text
 from autoadapt.interrupts import heeding
@@ -132,8 +133,13 @@ def open_domains(data: str) -> Domains:
 
 def domains_of(settings: DataSettings) -> Domains:
     """Return both domains of an experiment, decoded once and shared by all trials."""
+    return open_domains(unlabelled_key(settings))
+
+
+def unlabelled_key(settings: DataSettings) -> str:
+    """Return the settings of both domains as JSON, without labelled target images."""
     unlabelled = dataclasses.replace(settings, evaluation=None)
-    return open_domains(json.dumps(to_plain(unlabelled), sort_keys=True))
+    return json.dumps(to_plain(unlabelled), sort_keys=True)
 
 
 def from_json_data(data: str) -> DataSettings:
@@ -423,17 +429,39 @@ def score(
     device: torch.device,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Return the scores of a network that is in memory, and the reasons of those missing."""
+    statistics = measured(
+        trained,
+        settings,
+        needs_of(scorers),
+        architecture=architecture,
+        costs=costs,
+        seed=seed,
+        device=device,
+    )
+    return compute(scorers, statistics)
+
+
+def measured(
+    trained: Fitted | Model,
+    settings: ExperimentSettings,
+    needs: frozenset[Need],
+    *,
+    architecture: Architecture,
+    costs: Mapping[str, float],
+    seed: int,
+    device: torch.device,
+) -> Statistics:
+    """Return the statistics of a network that is in memory; arguments as in ``score_model``."""
     domains = domains_of(settings.data)
-    statistics = measure(
+    return measure(
         trained,
         domains,
         settings,
         device=device,
         costs=costs,
-        needs=needs_of(scorers),
+        needs=needs,
         untrained=lambda: build(architecture, len(domains.classes), seed=derive(seed, "network")),
     )
-    return compute(scorers, statistics)
 
 
 def needs_of(scorers: Mapping[str, Score]) -> frozenset[Need]:
@@ -513,11 +541,22 @@ def source_regions(settings: str) -> tuple[RegionStatistics, ...]:
     )
 
 
+def held_out_images(settings: DataSettings) -> LabelledImages | None:
+    """Return the source images that training does not see, opened once; None if it sees all."""
+    return opened_held_out(unlabelled_key(settings)) if settings.source.hold_out else None
+
+
+@functools.lru_cache(maxsize=2)
+def opened_held_out(data: str) -> LabelledImages:
+    """Open the source images that training does not see; the settings come as JSON."""
+    return open_held_out(from_json_data(data))
+
+
 def held_out_batches(settings: ExperimentSettings) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield images and labels of the source that training does not see; nothing if all is seen."""
-    if not settings.data.source.hold_out:
+    labelled = held_out_images(settings.data)
+    if labelled is None:
         return
-    labelled = open_held_out(settings.data)
     chosen = scored_images(len(labelled), settings.scoring.images)
     for places in chunks(len(chosen), settings.scoring.batch_size):
         indices = [chosen[place] for place in places]
@@ -534,9 +573,12 @@ def committee_maps(
         CheckpointError: A model is missing or damaged.
         ConfigError: A model predicts other classes.
     """
-    key = "scoring.committee"
-    paths = tuple(Path(expand(text, key)) for text in settings.scoring.committee)
-    return tuple(member_maps(path, settings_key(settings), str(device)) for path in paths)
+    data = unlabelled_key(settings.data)
+    images, batch_size = settings.scoring.images, settings.scoring.batch_size
+    return tuple(
+        member_maps(path, hash_of(path), data, images, batch_size, str(device))
+        for path in committee_files(settings)
+    )
 
 
 def settings_key(settings: ExperimentSettings) -> str:
@@ -544,24 +586,23 @@ def settings_key(settings: ExperimentSettings) -> str:
     return json.dumps(to_plain(settings), sort_keys=True)
 
 
-@functools.lru_cache(maxsize=32)
-def member_maps(path: Path, settings: str, device: str) -> NDArray[np.uint8]:
+@functools.lru_cache(maxsize=64)
+def member_maps(
+    path: Path, _content: str, data: str, images: int, batch_size: int, device: str
+) -> NDArray[np.uint8]:
     """Return the class maps of one model of the committee, computed once per process."""
-    experiment: ExperimentSettings = TypeAdapter(ExperimentSettings).validate_python(
-        json.loads(settings)
-    )
-    domains = domains_of(experiment.data)
+    domains = open_domains(data)
     model = load_model(path, torch.device(device))
     if model.card.classes != domains.classes:
         raise ConfigError(
             f"scoring.committee: {path} predicts {', '.join(model.card.classes)}, expected the "
             f"classes of this experiment: {', '.join(domains.classes)}"
         )
-    chosen = picked(domains.target, experiment)
+    chosen = scored_images(len(domains.target), images)
     size = domains.target.size
     return np.concatenate(
         [
-            model.predict(np.stack([chosen[place] for place in places]), size)
-            for places in chunks(len(chosen), experiment.scoring.batch_size)
+            model.predict(domains.target.images([chosen[place] for place in places]), size)
+            for places in chunks(len(chosen), batch_size)
         ]
     )

@@ -111,7 +111,7 @@ def collect(
         target = _Target(sample, needs, views)
         for images in sample.target:
             target.add_images(forward, images, device)
-        held_out = _held_out(forward, sample, device) if "held_out" in needs else None
+        held_out = _held_out(forward, sample, device, needs) if "held_out" in needs else None
         first = target.first_images(device)
         network = next((part for part in parts if isinstance(part, SegmentationNetwork)), None)
         classifier = None
@@ -173,10 +173,13 @@ def _outputs(
         yield upsample(logits[None].float(), (height, width))[0], deep
 
 
-def _held_out(forward: Forward, sample: Sample, device: torch.device | str) -> HeldOut | None:
+def _held_out(
+    forward: Forward, sample: Sample, device: torch.device | str, needs: frozenset[Need]
+) -> HeldOut | None:
     """Return what labelled source images give, or None where there is none."""
     domain = _Domain("held_out", sample)
     labels: list[NDArray[np.int64]] = []
+    maps: list[ClassMap] = []
     counts: Float | None = None
     for images, truth in sample.held_out:
         for (logits, deep), label in zip(_outputs(forward, images, device), truth, strict=True):
@@ -186,6 +189,8 @@ def _held_out(forward: Forward, sample: Sample, device: torch.device | str) -> H
             found = class_map(logits)
             more = pair_counts(label.numpy()[known], found[known], len(logits))
             counts = more if counts is None else counts + more
+            if "label_maps" in needs:
+                maps.append(np.where(known, found, np.uint8(IGNORE)))
     if counts is None:
         return None
     chosen = np.concatenate(labels) != IGNORE
@@ -194,6 +199,7 @@ def _held_out(forward: Forward, sample: Sample, device: torch.device | str) -> H
         domain.stacked(domain.outputs)[chosen],
         np.concatenate(labels)[chosen],
         counts,
+        np.stack(maps) if maps else None,
     )
 
 

@@ -113,12 +113,14 @@ class HeldOut:
         outputs: (k, C) class probabilities.
         labels: (k,) their labels, never void.
         counts: (C, C) labelled pixels by label (row) and predicted class.
+        label_maps: (N, H, W) predicted classes, void where there is no label; if asked for.
     """
 
     features: NDArray[np.float32]
     outputs: NDArray[np.float32]
     labels: NDArray[np.int64]
     counts: Float
+    label_maps: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from autoadapt.config.settings import ExperimentSettings
-from autoadapt.experiment.controller import Controller
+from autoadapt.experiment.executors import Work
 from autoadapt.experiment.trial import OnProgress, Task, run_trial
 from autoadapt.experiment.watching import Watcher
 from autoadapt.records import Record
@@ -13,8 +13,8 @@ Run = Callable[[Task, ExperimentSettings, OnProgress], Record]
 """What runs a trial: ``run_trial`` or something with the same promise."""
 
 
-def execute(controller: Controller, watcher: Watcher, run: Run = run_trial) -> None:
-    """Run trials until the search is over.
+def execute(work: Work, watcher: Watcher, run: Run = run_trial) -> None:
+    """Run trials until none is left.
 
     Raises:
         AutoAdaptError: What would fail every trial: data, disk or config.
@@ -23,5 +23,5 @@ def execute(controller: Controller, watcher: Watcher, run: Run = run_trial) -> N
     def told(number: int, progress: Progress) -> None:
         watcher.progress(f"trial {number}", progress)
 
-    while (task := controller.next_task()) is not None:
-        controller.commit(run(task, controller.settings, told))
+    while (task := work.next_task()) is not None:
+        work.commit(run(task, work.settings, told))

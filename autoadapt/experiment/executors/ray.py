@@ -38,7 +38,7 @@ from autoadapt import errors
 from autoadapt.config.load import from_plain, to_plain
 from autoadapt.config.settings import ExecutorSettings, ExperimentSettings
 from autoadapt.errors import AutoAdaptError, ExecutorError
-from autoadapt.experiment.controller import Controller
+from autoadapt.experiment.executors import Work
 from autoadapt.experiment.trial import Task, run_trial, without_evaluation
 from autoadapt.experiment.watching import Watcher
 from autoadapt.records import Record
@@ -64,7 +64,7 @@ QUIET = {
 """Environment of Ray and Tune while a search runs."""
 
 
-def execute(controller: Controller, watcher: Watcher, run: Run = run_trial) -> None:
+def execute(controller: Work, watcher: Watcher, run: Run = run_trial) -> None:
     """Run trials until the search is over.
 
     Raises:
@@ -79,7 +79,7 @@ def execute(controller: Controller, watcher: Watcher, run: Run = run_trial) -> N
         search(controller, run, parallel)
 
 
-def search(controller: Controller, run: Run, parallel: int) -> None:
+def search(controller: Work, run: Run, parallel: int) -> None:
     """Let Tune run the search on the connected cluster."""
     settings = controller.settings
     bridge = Bridge(controller, parallel)
@@ -126,7 +126,7 @@ class Bridge:
         error: What stops the search.
     """
 
-    controller: Controller
+    controller: Work
     parallel: int
     numbers: dict[str, int] = field(default_factory=dict)
     error: BaseException | None = None
