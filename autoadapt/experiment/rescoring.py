@@ -10,7 +10,7 @@ import dataclasses
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -76,14 +76,11 @@ class Question:
         scores = {
             name: score for name, score in scores_of(settings).items() if "pool" not in score.needs
         }
-        described = describe_scores(settings)
-        committee = committee_hashes(settings) if "committee" in needs_of(scores) else ()
+        hashes = committee_hashes(settings) if "committee" in needs_of(scores) else ()
         return cls(
             sample=digest(sample_of(settings)),
             keys={
-                name: digest(
-                    {**described[name], "committee": committee * ("committee" in score.needs)}
-                )
+                name: key_of(settings.scoring.plugin(name).name, score, hashes)
                 for name, score in scores.items()
             },
             scores=scores,
@@ -110,10 +107,20 @@ def sample_of(settings: ExperimentSettings) -> dict[str, Any]:
     }
 
 
+def key_of(plugin: str, score: Score, committee: Sequence[str]) -> str:
+    """Return a hash of what a value depends on besides model and sample."""
+    asked = list(committee) if "committee" in score.needs else []
+    return digest({"score": plugin, "options": options_of(score), "committee": asked})
+
+
 def describe_scores(settings: ExperimentSettings) -> dict[str, dict[str, Any]]:
-    """Return plug-in and options, defaults written out, of each score by name."""
+    """Return plug-in, options with their defaults, and needs of each score by name."""
     return {
-        name: {"score": settings.scoring.plugin(name).name, "options": options_of(score)}
+        name: {
+            "score": settings.scoring.plugin(name).name,
+            "options": options_of(score),
+            "needs": sorted(score.needs),
+        }
         for name, score in scores_of(settings).items()
     }
 

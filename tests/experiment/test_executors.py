@@ -72,7 +72,7 @@ def test_the_settings_choose_the_executor(
     controller_in: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Controller] = []
-    monkeypatch.setattr(local, "execute", lambda controller, watcher: asked.append(controller))
+    monkeypatch.setattr(local, "execute", lambda work, watcher, run: asked.append(work))
     controller = controller_in(tmp_path)
     executors.execute(controller, Watcher())
     assert asked == [controller]
