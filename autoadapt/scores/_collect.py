@@ -19,6 +19,9 @@ from autoadapt.scores._views import Forward, View, class_map, views_of
 from autoadapt.scores._zero_cost import IMAGES, classifier_of, proxies
 from autoadapt.scores.base import Float, HeldOut, Need, RegionStatistics, Statistics
 
+UNTRAINED = frozenset[Need]({"untrained", "curvature"})
+"""Needs of the network as it was before training."""
+
 ClassMap = NDArray[np.uint8]
 Single = NDArray[np.float32]
 
@@ -135,7 +138,7 @@ def collect(
         agreements=target.agreements(),
         label_maps=target.label_maps(),
         classifier=None if classifier is None else classifier.double().cpu().numpy(),
-        untrained=proxies(untrained, first) if "untrained" in needs and untrained else {},
+        untrained=proxies(untrained, first, needs) if untrained and needs & UNTRAINED else {},
     )
 
 
@@ -256,7 +259,7 @@ class _Target(_Domain):
 
     def add_images(self, forward: Forward, images: Tensor, device: torch.device | str) -> None:
         """Measure the next images."""
-        if "classifier" in self.needs or "untrained" in self.needs:
+        if self.needs & {"classifier", *UNTRAINED}:
             self.first += list(images[: IMAGES - len(self.first)])
         first, moved = len(self.regions), images.to(device)
         others = {

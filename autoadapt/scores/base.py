@@ -29,6 +29,7 @@ Need = Literal[
     "label_maps",
     "classifier",
     "untrained",
+    "curvature",
     "latency",
 ]
 """What only some scores need; it is measured when one of them is asked for."""
@@ -49,6 +50,7 @@ HOW: Mapping[Need, str] = {
     "label_maps": "the predicted classes of the target images",
     "classifier": "a network whose heads end in convolutions with one channel per class",
     "untrained": "the architecture itself, to be built without training",
+    "curvature": "the architecture itself, for second derivatives before training",
     "latency": "the time that one image takes, measured after training",
 }
 """What has to be there for each."""

@@ -14,7 +14,17 @@ from autoadapt.networks.contract import Features, Output, SegmentationNetwork, T
 from autoadapt.scores._agreement import pair_counts
 from autoadapt.scores._collect import Sample, collect, locations
 from autoadapt.scores._views import BRIGHTNESS, CONTRAST, DROPPED, MIXED, kept_channels
-from autoadapt.scores._zero_cost import classifier_of, grad_norm, naswot, synflow
+from autoadapt.scores._zero_cost import (
+    classifier_of,
+    fisher,
+    grad_norm,
+    grasp,
+    jacov,
+    l2_norm,
+    naswot,
+    saliencies,
+    synflow,
+)
 from autoadapt.scores.base import Need, Statistics
 from autoadapt.space.architecture import Architecture
 
@@ -230,6 +240,82 @@ def test_gradient_of_the_entropy_against_differences() -> None:
                 squares += ((high - entropy()) / 2e-6) ** 2
                 place[index] += 1e-6
     assert grad_norm(network, pixels) == pytest.approx(math.log(squares) / 2, rel=1e-6)
+
+
+def entropy_of(network: Tiny, pixels: Tensor) -> Tensor:
+    log_p: Tensor = network(pixels).logits.log_softmax(1)
+    entropy: Tensor = -(log_p.exp() * log_p).sum(1)
+    return entropy.mean()
+
+
+def test_saliencies_against_derivatives_along_the_weights() -> None:
+    network, pixels = Tiny().double(), images(2, 9).double()
+    weights = [network.body.weight, network.head.weight]
+    start = [weight.detach().clone() for weight in weights]
+
+    def at(scale: float) -> tuple[float, list[Tensor]]:
+        with torch.no_grad():
+            for weight, before in zip(weights, start, strict=True):
+                weight.copy_(scale * before)
+        loss = entropy_of(network, pixels)
+        return float(loss.detach()), list(torch.autograd.grad(loss, weights))
+
+    (high, up), (low, down), (_, here) = at(1 + 1e-5), at(1 - 1e-5), at(1)
+    found = saliencies(network, pixels)
+
+    # Along w itself the loss has the derivative w g; half the squared gradient has w H g.
+    assert found["plain"] == pytest.approx((high - low) / 2e-5, rel=1e-5)
+    squares = [sum(float(g.square().sum()) for g in each) / 2 for each in (up, down)]
+    assert grasp(network, pixels) == pytest.approx(-(squares[0] - squares[1]) / 2e-5, rel=1e-5)
+    total = sum(float((w * g).abs().sum()) for w, g in zip(start, here, strict=True))
+    assert found["snip"] == pytest.approx(math.log(total))
+
+
+def test_sensitivity_to_activations_by_scaling_them() -> None:
+    network, pixels = Tiny().double(), images(3, 9).double()
+    total = 0.0
+    for layer in (network.body, network.head):
+        for channel in range(2):
+            for number in range(3):
+                slopes = []
+                for step in (1e-6, -1e-6):
+
+                    def scale(
+                        _: nn.Module, __: object, output: Tensor, step: float = step,
+                        place: tuple[int, int] = (number, channel),
+                    ) -> Tensor:  # fmt: skip
+                        factor = torch.ones_like(output)
+                        factor[place] += step
+                        return output * factor
+
+                    hook = layer.register_forward_hook(scale)
+                    slopes.append(float(entropy_of(network, pixels).detach()))
+                    hook.remove()
+                total += ((slopes[0] - slopes[1]) / 2e-6) ** 2 / 2 / 3
+
+    assert fisher(network, pixels) == pytest.approx(math.log(total), rel=1e-6)
+
+
+def test_correlation_of_input_gradients_by_hand() -> None:
+    # Body rows (1, -2, 0) and (0, 1, 1); what both heads together give to them: 2 and 3.
+    pixels = torch.tensor([[1.0, 1, 0], [3, 1, 1]])[..., None, None].double()
+    network = Tiny().double()
+    with torch.no_grad():
+        network.head.weight.copy_(torch.tensor([[1.0, 0], [1, 3]])[..., None, None])
+
+    # First image: features (-1, 1): (0, 3, 3); second: (1, 2): (2, -4, 0) + (0, 3, 3).
+    correlation = np.corrcoef([[0, 3, 3], [2, -1, 3]])[0, 1]
+    values = np.array([1 + correlation, 1 - correlation]) + 1e-5
+    expected = -(np.log(values) + 1 / values).sum()
+    assert jacov(network, pixels) == pytest.approx(expected)
+
+
+def test_norms_of_the_weights_by_hand() -> None:
+    # sqrt(1 + 4 + 1 + 1) and sqrt(1 + 1 + 9), and of the auxiliary head.
+    network = Tiny()
+    expected = math.sqrt(7) + math.sqrt(11) + float(network.aux.weight.detach().norm())
+
+    assert l2_norm(network) == pytest.approx(expected)
 
 
 def test_classifier_is_that_of_the_main_head() -> None:
