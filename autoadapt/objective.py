@@ -6,6 +6,7 @@ trials whenever others join (``scores.md`` 3.2).
 """
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +20,10 @@ from autoadapt.errors import ConfigError, RunError
 from autoadapt.records import Record, finished
 
 VERSION = 1
+CALIBRATED = ("standard", "rank")
+"""Forms that need the values of calibration trials."""
+RANK_SPREAD = 12**0.5
+"""One over the standard deviation of evenly spread places between 0 and 1."""
 NORMAL_MAD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 SMALLEST_RELATIVE_SCALE = 1e-6
@@ -27,17 +32,19 @@ SMALLEST_SCALE = 1e-12
 
 @dataclass(frozen=True)
 class Standard:
-    """What one term is standardised with: (value - median) / scale.
+    """What one term is standardised with: (value - median) / scale, or its rank.
 
     Attributes:
         median: Of the calibration trials.
         scale: 1.4826 times their median absolute deviation, never 0.
         count: Calibration trials that have this score.
+        values: Of these trials, sorted; empty in files of an earlier version.
     """
 
     median: float
     scale: float
     count: int
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,10 @@ class Calibration:
                 f"{raw.get('version')!r}; calibrate again with this version of autoadapt"
             )
         try:
-            terms = {name: Standard(**values) for name, values in raw["terms"].items()}
+            terms = {
+                name: Standard(**values | {"values": tuple(values.get("values", ()))})
+                for name, values in raw["terms"].items()
+            }
             return cls(terms, int(raw["trials"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"not a calibration: {str(raw)[:80]}: {error!r}") from error
@@ -87,10 +97,11 @@ def calibrate(records: Sequence[Record], settings: ObjectiveSettings) -> Calibra
     chosen = finished(list(records))[: settings.calibration]
     values: dict[str, list[float]] = {}
     for record in chosen:
-        for name, value in {**record.costs, **record.scores}.items():
-            values.setdefault(name, []).append(value)
+        for name in {**record.costs, **record.scores}:
+            if (value := _value(record, name)) is not None:
+                values.setdefault(name, []).append(value)
     for term in settings.terms:
-        if term.form == "standard" and term.score not in values:
+        if term.form in CALIBRATED and term.score not in values:
             raise RunError(
                 f"cannot calibrate {term.score!r}: none of the {len(chosen)} finished trials has "
                 f"it{_reason(chosen, term.score)}"
@@ -107,7 +118,33 @@ def _standard(values: Sequence[float]) -> Standard:
     median = float(np.median(values))
     spread = NORMAL_MAD * float(np.median(np.abs(np.asarray(values) - median)))
     floor = max(SMALLEST_SCALE, SMALLEST_RELATIVE_SCALE * abs(median))
-    return Standard(median, max(spread, floor), len(values))
+    return Standard(median, max(spread, floor), len(values), tuple(sorted(values)))
+
+
+class Places:
+    """Places of values among those of the calibration trials: a frozen distribution function.
+
+    For the trials themselves it is their mid-rank, so that on a closed set a weighted sum of
+    places is one of ranks. Between them it is linear, and beyond them it goes on with the mean
+    slope, so that no two values are the same (``scores.md`` 3.2).
+    """
+
+    def __init__(self, values: Sequence[float]) -> None:
+        """Take the values of the calibration trials, at least one."""
+        self.levels, counts = np.unique(np.asarray(values, dtype=np.float64), return_counts=True)
+        below = np.cumsum(counts) - counts
+        self.heights = (below + counts / 2) / counts.sum()
+        span = self.levels[-1] - self.levels[0]
+        self.slope = (self.heights[-1] - self.heights[0]) / span if span > 0 else 0.0
+
+    def __call__(self, value: float) -> float:
+        """Return the place, from 0 to 1 within the calibration trials, made 0 in the middle.
+
+        Divided by the standard deviation of evenly spread places: comparable with a z-score.
+        """
+        inside = float(np.clip(value, self.levels[0], self.levels[-1]))
+        place = float(np.interp(inside, self.levels, self.heights))
+        return RANK_SPREAD * (place + self.slope * (value - inside) - 0.5)
 
 
 class Objective:
@@ -116,6 +153,7 @@ class Objective:
     With z the standardised value, clipped, and b the budget or else the cost of the reference:
 
     - ``standard``: weight * z
+    - ``rank``: weight * place among the calibration trials (``Places``), clipped too
     - ``hinge``: weight * max(0, value / b - 1), nothing within the budget
     - ``linear``: weight * value / b
     - ``raw``: weight * value
@@ -137,12 +175,12 @@ class Objective:
 
         Args:
             settings: The terms.
-            calibration: Medians and spreads for ``standard`` terms.
+            calibration: Medians, spreads and values for ``standard`` and ``rank`` terms.
             reference_costs: ``macs`` and ``params`` of the reference architecture.
 
         Raises:
-            ConfigError: A ``standard`` term is not calibrated, or a ``hinge`` or ``linear`` one
-                has neither a budget nor a reference.
+            ConfigError: A ``standard`` or ``rank`` term is not calibrated, or a ``hinge`` or
+                ``linear`` one has neither a budget nor a reference.
         """
         self.settings = settings
         self.calibration = calibration
@@ -152,12 +190,17 @@ class Objective:
             if term.form in ("hinge", "linear")
         }
         for term in settings.terms:
-            if term.form == "standard" and term.score not in calibration.terms:
+            if term.form in CALIBRATED and term.score not in calibration.terms:
                 raise ConfigError(
                     f"objective: {term.score!r} is not in the calibration, which has "
                     f"{', '.join(sorted(calibration.terms)) or 'nothing'}; calibrate with trials "
                     "that have this score, or give the term another form"
                 )
+        self._places = {
+            term.score: Places(_values_of(calibration, term.score))
+            for term in settings.terms
+            if term.form == "rank"
+        }
 
     def __call__(self, record: Record) -> float | None:
         """Return the objective of a trial, or None if it failed or lacks a needed score."""
@@ -202,9 +245,9 @@ class Objective:
     def _is_clipped(self, term: TermSettings, record: Record) -> bool:
         value = _value(record, term.score)
         return (
-            term.form == "standard"
+            term.form in CALIBRATED
             and value is not None
-            and abs(self._standardised(term.score, value)) > self.settings.clip
+            and abs(self._standardised(term, value)) > self.settings.clip
         )
 
     def _shaped(self, index: int, term: TermSettings, value: float) -> float:
@@ -217,10 +260,12 @@ class Objective:
         if term.form == "guard":
             return max(0.0, value - term.limit)
         clip = self.settings.clip
-        return min(clip, max(-clip, self._standardised(term.score, value)))
+        return min(clip, max(-clip, self._standardised(term, value)))
 
-    def _standardised(self, score: str, value: float) -> float:
-        standard = self.calibration.terms[score]
+    def _standardised(self, term: TermSettings, value: float) -> float:
+        if term.form == "rank":
+            return self._places[term.score](value)
+        standard = self.calibration.terms[term.score]
         return (value - standard.median) / standard.scale
 
 
@@ -282,9 +327,25 @@ def columns(
     return found
 
 
+def _values_of(calibration: Calibration, score: str) -> tuple[float, ...]:
+    """Return the values of calibration trials.
+
+    Raises:
+        ConfigError: The calibration was made by a version that did not keep them.
+    """
+    values = calibration.terms[score].values
+    if not values:
+        raise ConfigError(
+            f"objective: the calibration has no values of {score!r}, which a term of the form "
+            "'rank' needs; calibrate again with this version of autoadapt"
+        )
+    return values
+
+
 def _value(record: Record, score: str) -> float | None:
-    """Return a score of a trial, or else a cost, or None."""
-    return record.scores.get(score, record.costs.get(score))
+    """Return a score of a trial, or else a cost; None if it is absent or not finite."""
+    value = record.scores.get(score, record.costs.get(score))
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _budget(term: TermSettings, reference_costs: Mapping[str, float]) -> float:

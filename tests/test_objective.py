@@ -8,11 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from autoadapt.config.named_objectives import names, summary_of
 from autoadapt.config.settings import ObjectiveSettings, TermSettings
 from autoadapt.errors import ConfigError, RunError
-from autoadapt.objective import Calibration, Objective, Standard, calibrate, columns, named
+from autoadapt.objective import (
+    Calibration,
+    Objective,
+    Places,
+    Standard,
+    calibrate,
+    columns,
+    named,
+)
 from autoadapt.plugins import available
 from autoadapt.records import Record, Status
 from autoadapt.space.architecture import Architecture
@@ -163,7 +172,59 @@ def test_objective_without_calibration_of_a_term() -> None:
         Objective(settings(TermSettings(score="rsi")), FROZEN, {})
 
 
+def test_places_by_hand() -> None:
+    """Of 1, 2, 2, 5: mid-ranks 1, 2.5, 2.5, 4, less a half, are 1/8, 4/8, 4/8, 7/8 of the way."""
+    places = Places([5.0, 2.0, 1.0, 2.0])
+    spread = 12**0.5
+
+    assert places(1.0) == pytest.approx(spread * (1 / 8 - 1 / 2))
+    assert places(2.0) == pytest.approx(0.0)
+    assert places(5.0) == pytest.approx(spread * (7 / 8 - 1 / 2))
+    # Between 2 and 5 linear; beyond with the mean slope, (7/8 - 1/8) / (5 - 1).
+    assert places(3.0) == pytest.approx(spread * (1 / 2 + 3 / 8 / 3 - 1 / 2))
+    assert places(6.0) == pytest.approx(spread * (7 / 8 + 3 / 16 - 1 / 2))
+    assert places(0.5) == pytest.approx(spread * (1 / 8 - 3 / 32 - 1 / 2))
+    assert Places([3.0, 3.0])(9.0) == 0.0
+
+
+def test_on_a_closed_set_the_form_rank_is_a_sum_of_ranks() -> None:
+    random = np.random.Generator(np.random.PCG64(0))
+    first, second = random.normal(size=(2, 11)).round(1).tolist()
+    trials = [record({"mmd": a, "reent": b}) for a, b in zip(first, second, strict=True)]
+    both = ObjectiveSettings(
+        terms=(
+            TermSettings(score="mmd", form="rank"),
+            TermSettings(score="reent", form="rank", weight=-2.0),
+        )
+    )
+
+    found = columns(trials, {"both": both}, {})["both"]
+
+    ranks = rankdata(first) - 2 * rankdata(second) + 6
+    assert found == pytest.approx((12**0.5 / 11 * ranks).tolist())
+    # frozen: a value between two trials lies between theirs, and a far one is clipped
+    objective = Objective(both, calibrate(trials, both), {})
+    far = objective.parts(record({"mmd": 1e6, "reent": -1e6}))
+    assert far == {"mmd": 5.0, "reent": 10.0}
+    assert objective.clipped_share([record({"mmd": 1e6, "reent": 0.0})]) == 1.0
+
+
+def test_a_calibration_without_values_has_no_ranks() -> None:
+    with pytest.raises(ConfigError, match=r"has no values of 'mmd'.*calibrate again"):
+        Objective(settings(TermSettings(score="mmd", form="rank")), FROZEN, {})
+
+
+def test_values_that_are_not_finite_are_absent() -> None:
+    trials = [record({"mmd": value}) for value in (1.0, float("nan"), 3.0, float("inf"))]
+
+    assert calibrate(trials, settings(MMD)).terms["mmd"].values == (1.0, 3.0)
+    assert columns(trials, {"mmd": settings(MMD)}, {})["mmd"][1] is None
+
+
 def test_calibration_survives_json() -> None:
+    kept = Calibration({"mmd": Standard(0.25, 0.1, 2, (0.2, 0.3))}, trials=2)
+    assert Calibration.from_json(json.loads(json.dumps(kept.to_json()))) == kept
+
     assert Calibration.from_json(json.loads(json.dumps(FROZEN.to_json()))) == FROZEN
 
 

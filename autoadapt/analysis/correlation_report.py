@@ -29,7 +29,6 @@ from autoadapt.analysis.ranks import Float, spearman_matrix
 from autoadapt.analysis.resampling import DRAWS, PERMUTATIONS, noise_ceiling, oriented, size
 from autoadapt.analysis.tables import csv_table, decimal, percent
 from autoadapt.config.correlation_protocol import CorrelationProtocol, LeaveOut
-from autoadapt.objective import words
 
 Columns = Mapping[str, Sequence[float | None]]
 HEADER = (
@@ -70,6 +69,7 @@ class CorrelationReport:
             Random numbers are added.
         named: Combinations that the protocol names, the same way; empty without a protocol.
         protocol: What was named beforehand; everything else is exploratory.
+        terms: What a combination is made of, by its name.
         absent: Why a combination cannot be had, by its name.
         groups: Name of the group of each model, e.g. its method; empty: all are of one.
         clusters: Equal for models that are one architecture, trained with several seeds or
@@ -91,6 +91,7 @@ class CorrelationReport:
     controls: Columns = field(default_factory=dict)
     named: Columns = field(default_factory=dict)
     protocol: CorrelationProtocol | None = None
+    terms: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     groups: Sequence[str] = ()
     clusters: Sequence[str] = ()
@@ -132,10 +133,6 @@ class CorrelationReport:
         if name in self.all_controls:
             return CONTROL
         return NAMED if name in self.named else "score"
-
-    def terms(self, name: str) -> str:
-        """Return what a combination of the protocol is made of; nothing for another column."""
-        return words(self.protocol.named[name]) if self.protocol and name in self.named else ""
 
     @cached_property
     def judged(self) -> list[int]:

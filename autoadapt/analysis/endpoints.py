@@ -82,7 +82,7 @@ class Findings:
     Attributes:
         primary: The comparison that decides.
         combinations: In the order of the protocol.
-        readings: Single scores that are no candidates for the goal.
+        readings: Single scores, and what was fitted: no candidates for the goal.
         controls: What a good score has to beat.
         ceiling: The noise ceiling; NaN: not known.
         n: Models with a truth.
@@ -123,12 +123,13 @@ def findings(report: CorrelationReport) -> Findings | None:
     if protocol is None or not report.judged:
         return None
     known = {one.name: one for one in report.agreements}
+    readings = [name for name in (*protocol.readings, protocol.fitted) if name in report.named]
     controls = [name for name in (*protocol.controls, "random") if name in report.all_controls]
 
     def endpoint(name: str) -> Endpoint:
         return Endpoint(
             agreement=known[name],
-            terms=report.terms(name),
+            terms=report.terms.get(name, name),
             gain=report.difference(name, protocol.baseline) if name != protocol.baseline else None,
             beyond=tuple(report.difference(name, control) for control in controls),
         )
@@ -136,7 +137,7 @@ def findings(report: CorrelationReport) -> Findings | None:
     return Findings(
         primary=report.difference(protocol.primary.first, protocol.primary.second),
         combinations=tuple(map(endpoint, protocol.combinations)),
-        readings=tuple(map(endpoint, protocol.readings)),
+        readings=tuple(endpoint(name) for name in readings),
         controls=tuple(Endpoint(agreement=known[name]) for name in controls),
         ceiling=report.ceiling,
         n=len(report.judged),

@@ -281,6 +281,27 @@ def correlate(
 
 
 @app.command()
+def fit(
+    bank: Annotated[Path, typer.Argument(help="The bank whose true mIoU is fitted.")],
+    out: Annotated[Path, typer.Option(help="File of the objective (YAML).")],
+    test: Annotated[
+        Path | None, typer.Option(help="A bank of another target; both directions are tested.")
+    ] = None,
+    scores: Annotated[
+        str | None, typer.Option(help="Scores, with commas; absent: all a search can compute.")
+    ] = None,
+    form: Annotated[str, typer.Option(help="Terms are standardised by: rank, standard.")] = "rank",
+    costs: Annotated[bool, typer.Option("--costs", help="Use costs as scores too.")] = False,
+) -> None:
+    """Fit the weights of a combination on one bank, for searches on other targets."""
+    from autoadapt.experiment.commands import fit_objective
+
+    names = [name.strip() for name in (scores or "").split(",") if name.strip()]
+    text = fit_objective(bank, out, test=test, names=names, standardise=form, costs=costs)
+    print(f"{text}\n\nobjective: {out}")
+
+
+@app.command()
 def report(run: Run) -> None:
     """Write the report of a run, finished or not."""
     from autoadapt.experiment.commands import report_run

@@ -5,6 +5,7 @@
     source: where it is written in words
     combinations: {J1: mmd_reent, D3: [softmax_corr, source_miou]}
     readings: {flip: [reent]}
+    fitted: ridge
     baseline: J1
     primary: {first: D3, second: J1}
     controls: [macs, params, source_miou]
@@ -85,6 +86,8 @@ class CorrelationProtocol(Strict):
         primary: The one comparison that decides.
         source: Where it is written in words.
         readings: Single scores that are looked at too but are no candidates for the goal.
+        fitted: Name of the ridge regression on the ranks of all scores that a search can compute,
+            fitted on the other of two banks; empty: none.
         controls: What a good score has to beat; random numbers are always added.
         leave_out: Which models the results are also given without.
         goal: When a combination is good enough.
@@ -96,6 +99,7 @@ class CorrelationProtocol(Strict):
     primary: Pair
     source: str = ""
     readings: Mapping[str, Combination] = field(default_factory=dict)
+    fitted: str = ""
     controls: tuple[str, ...] = ("macs", "params", "source_miou")
     leave_out: LeaveOut | None = None
     goal: Goal | None = None
@@ -142,6 +146,8 @@ def contradictions(protocol: CorrelationProtocol) -> Iterator[Mistake]:
             yield keys, f"{'.'.join(keys)}: no combination {name!r}; there are {known}"
     for name in protocol.readings.keys() & protocol.combinations.keys():
         yield ("readings", name), f"readings.{name}: also the name of a combination"
+    if protocol.fitted in protocol.named:
+        yield ("fitted",), f"fitted: {protocol.fitted!r} is also the name of a combination"
     for index, name in enumerate(protocol.goal.above if protocol.goal else ()):
         if name not in protocol.controls:
             yield ("goal", "above", index), f"goal.above: {name!r} is not among the controls"

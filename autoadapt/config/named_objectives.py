@@ -6,6 +6,7 @@ One file ``objectives/<name>.yaml`` per objective::
     source: where it comes from
     terms: [{score: mmd}, {score: collapse, weight: 100, form: guard}]
     clip: 5.0                # optional, like every other key of ``objective``
+    fitted: {bank: ...}      # only in files of ``autoadapt fit``: what the weights were fitted on
 
 A path of such a file stands for a name everywhere. Keys given beside ``name`` go first.
 """
@@ -20,7 +21,7 @@ import yaml
 from autoadapt.plugins import suggestion
 
 FOLDER = Path(__file__).parent / "objectives"
-ABOUT = ("summary", "source")
+ABOUT = ("summary", "source", "fitted")
 """Keys that say something and set nothing."""
 
 
@@ -45,6 +46,16 @@ def summary_of(name: str) -> str:
         ValueError: As ``keys_of``.
     """
     return str(_read(name).get("summary", ""))
+
+
+def fitted_on(name: str) -> Mapping[str, Any]:
+    """Return what the weights of an objective were fitted on; nothing if they were not.
+
+    Raises:
+        ValueError: As ``keys_of``.
+    """
+    found = _read(name).get("fitted")
+    return found if isinstance(found, Mapping) else {}
 
 
 def with_named(raw: Any) -> Any:

@@ -291,7 +291,8 @@ class TermSettings(Strict):
     Attributes:
         score: Name of a score of ``scores``, or a cost (``macs``, ``params``).
         weight: Factor after standardisation.
-        form: ``standard`` uses the frozen robust z-score; ``hinge`` the relative excess over
+        form: ``standard`` uses the frozen robust z-score; ``rank`` the place among the frozen
+            values of the calibration trials, from -1.7 to 1.7; ``hinge`` the relative excess over
             ``budget``; ``linear`` the ratio to ``budget``, the paper's term; ``raw`` the value;
             ``guard`` the excess over ``limit``, which should cost more than all else can gain.
         budget: For ``hinge`` the value up to which nothing is added, for ``linear`` the unit;
@@ -301,7 +302,7 @@ class TermSettings(Strict):
 
     score: str
     weight: float = 1.0
-    form: Literal["standard", "hinge", "linear", "raw", "guard"] = "standard"
+    form: Literal["standard", "rank", "hinge", "linear", "raw", "guard"] = "standard"
     budget: Above0 | None = None
     limit: float = 0.0
 

@@ -164,3 +164,36 @@ def differing(first: Bank, second: Bank) -> Iterator[str]:
         name, _, values = line.partition(": ")
         old, _, new = values.partition(" in the folder, ")
         yield f"{name}: {old} and {new.removesuffix(' now')}"
+
+
+def common_ground(first: Bank, second: Bank) -> list[str]:
+    """Return what makes a test on the second bank none: shared target images, shared models."""
+    found = [
+        f"the same {what}"
+        for key, what in (("target", "target images"), ("evaluation", "evaluation images"))
+        if first.fingerprint.get(key) and first.fingerprint.get(key) == second.fingerprint.get(key)
+    ]
+    seen = {identity(model) for model in first.models}
+    if both := sum(identity(model) in seen for model in second.models):
+        found.append(f"{both} of the same models")
+    return found
+
+
+def identity(model: BankModel) -> tuple[Any, ...]:
+    """Return what two entries of the same trained model have in common."""
+    counts = () if model.evaluation is None else tuple(model.evaluation.confusion.ravel().tolist())
+    return model.method, model.training_seed, model.record.architecture.id, counts
+
+
+def check_apart(first: Bank, second: Bank) -> None:
+    """Refuse to test on the bank that was fitted on, or on a part of it.
+
+    Raises:
+        RunError: They share target images or models.
+    """
+    if shared := common_ground(first, second):
+        raise RunError(
+            f"weights fitted on {first.name!r} cannot be tested on {second.name!r}: they have "
+            f"{' and '.join(shared)}, so the test would only repeat the fit; give a bank of "
+            "another target"
+        )

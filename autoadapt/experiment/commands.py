@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from autoadapt.errors import (
     RunError,
 )
 from autoadapt.experiment.bank import run_bank
-from autoadapt.experiment.bank_file import find_bank, read_bank
+from autoadapt.experiment.bank_file import Bank, find_bank, read_bank
 from autoadapt.experiment.comparison import (
     FORMATS,
     comparison_as,
@@ -36,6 +37,7 @@ from autoadapt.experiment.comparison import (
 )
 from autoadapt.experiment.export import export_model
 from autoadapt.experiment.exported import Format
+from autoadapt.experiment.fitting import Form, fit_command, transfer
 from autoadapt.experiment.jobs import owned_experiment, place_of
 from autoadapt.experiment.predict import (
     Predicts,
@@ -293,11 +295,61 @@ def compare_banks(
             f"--side-by-side needs two or more banks of different names, found {', '.join(names)}"
         )
     folder = out or paths[0] / "side_by_side"
-    found = [write_bank_report([bank], folder / bank.name, request)[0] for bank in banks]
+    asked = [with_fit(request, bank, banks) for bank in banks]
+    found = [
+        write_bank_report([bank], folder / bank.name, one)[0]
+        for bank, one in zip(banks, asked, strict=True)
+    ]
     together = SideBySide(tuple(found))
     page = write_side_by_side(together, folder)
     values = json.loads((folder / "side_by_side.json").read_text())
     return side_by_side_text(together), values, page
+
+
+def with_fit(request: Request, bank: Bank, banks: Sequence[Bank]) -> Request:
+    """Return the request with what its protocol wants fitted on the other of two banks."""
+    if request.protocol is None or not request.protocol.fitted:
+        return request
+    if len(banks) != 2:
+        return replace(request, fitted_words="it takes exactly two banks")
+    other = banks[0] if bank is banks[1] else banks[1]
+    try:
+        fitted = transfer(other, bank).fitted
+    except RunError as error:
+        return replace(request, fitted_words=str(error))
+    said = f"ridge regression on the ranks of {len(fitted.settings.terms)} scores, fitted on "
+    return replace(request, fitted=fitted.settings, fitted_words=said + other.name)
+
+
+def fit_objective(
+    bank: Path,
+    out: Path,
+    *,
+    test: Path | None = None,
+    names: Sequence[str] = (),
+    standardise: str = "rank",
+    costs: bool = False,
+) -> str:
+    """Fit the weights of an objective on a bank, write it, and say how it does on another.
+
+    Args:
+        bank: Fitted on.
+        out: The file of the objective.
+        test: Another bank; both directions are tested.
+        names: Scores; absent: all that a search can compute.
+        standardise: ``rank`` or ``standard``, the form of the terms.
+        costs: Whether costs are used too.
+
+    Raises:
+        RunError: A folder is no bank, the two share images or models, or nothing can be fitted.
+        ConfigError: There is no such form.
+    """
+    forms: dict[str, Form] = {"rank": "rank", "standard": "standard"}
+    if standardise not in forms:
+        raise ConfigError(f"no form {standardise!r}; expected one of {', '.join(forms)}")
+    other = read_bank(test) if test else None
+    form = forms[standardise]
+    return fit_command(read_bank(bank), other, out, names, form=form, costs=costs)
 
 
 def make_bank(source: str, run: Path | None, changes: Sequence[str], watcher: Watcher) -> Path:

@@ -18,6 +18,7 @@ from autoadapt.config.conventions import convention_words
 from autoadapt.config.correlation_protocol import CorrelationProtocol
 from autoadapt.config.load import to_plain
 from autoadapt.config.named_objectives import names as names_of_objectives
+from autoadapt.config.settings import ObjectiveSettings
 from autoadapt.data.classes import ClassTable, colorize
 from autoadapt.data.open import class_table
 from autoadapt.errors import ConfigError, RunError
@@ -25,6 +26,7 @@ from autoadapt.experiment.adapt import contender_folders, title_of
 from autoadapt.experiment.bank_file import Bank, check_same
 from autoadapt.experiment.comparison import result_of
 from autoadapt.experiment.evaluate import evaluate
+from autoadapt.experiment.fitting import check_not_fitted_on
 from autoadapt.experiment.predict import png_bytes
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.trial import domains_of, pick_device, scored_images
@@ -33,7 +35,7 @@ from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.networks.build import describe
 from autoadapt.objective import column as objective_column
 from autoadapt.objective import columns as objective_columns
-from autoadapt.objective import named
+from autoadapt.objective import named, words
 from autoadapt.records import Record, finished
 from autoadapt.training.model import find_model, load_model
 
@@ -52,10 +54,14 @@ class Request:
     Attributes:
         objectives: Further objectives, by name or as paths of files.
         protocol: What was named beforehand.
+        fitted: The objective that the protocol wants fitted on another bank.
+        fitted_words: What it was fitted on, or why there is none.
     """
 
     objectives: tuple[str, ...] = ()
     protocol: CorrelationProtocol | None = None
+    fitted: ObjectiveSettings | None = None
+    fitted_words: str = "it takes a second bank: correlate BANK BANK --side-by-side"
 
 
 NOTHING_MORE = Request()
@@ -204,6 +210,9 @@ def write_correlation_report(
     images = experiment.evaluation_set
     folder = experiment.folder
     costs = experiment.controller.reference_costs
+    marks = {"target": domains_of(experiment.settings.data).target.fingerprint}
+    for name in request.objectives:
+        check_not_fitted_on(name, marks, experiment.settings.name)
     further = objective_scores(records, request, costs)
     beforehand = protocol_fields(records, request, costs)
     folder.note_labels_opened(f"{len(records)} candidates", "correlation of scores with mIoU")
@@ -286,6 +295,8 @@ def bank_report(banks: Sequence[Bank], request: Request = NOTHING_MORE) -> Corre
     records = [model.record for _, model in models]
     groups = [f"{place}{model.method}" for place, model in models]
     costs = first.reference_costs
+    for name in request.objectives:
+        check_not_fitted_on(name, first.fingerprint, first.name)
     return CorrelationReport(
         title=" + ".join(bank.name for bank in banks),
         models=[f"{place}{model.label}" for place, model in models],
@@ -349,28 +360,37 @@ def protocol_fields(
     if protocol is None:
         return {}
     taken = {*score_columns(records), *control_names(request), "objective", "random"}
-    if both := sorted(protocol.named.keys() & taken):
+    if both := sorted({*protocol.named, protocol.fitted} & taken):
         raise ConfigError(
             f"the protocol names {both[0]!r}, which is a score or a control too; give the "
             "combination another name"
         )
-    found, absent = protocol_columns(records, protocol, reference_costs)
-    return {"protocol": protocol, "named": found, "absent": absent}
+    asked: dict[str, ObjectiveSettings | None] = {**protocol.named}
+    terms = {name: words(one) for name, one in protocol.named.items()}
+    if protocol.fitted:
+        asked[protocol.fitted] = request.fitted
+        terms[protocol.fitted] = request.fitted_words if request.fitted else "ridge regression"
+    found, absent = named_columns(records, asked, reference_costs)
+    if protocol.fitted in absent and request.fitted is None:
+        absent[protocol.fitted] = request.fitted_words
+    return {"protocol": protocol, "named": found, "terms": terms, "absent": absent}
 
 
-def protocol_columns(
+def named_columns(
     records: Sequence[Record],
-    protocol: CorrelationProtocol,
+    asked: Mapping[str, ObjectiveSettings | None],
     reference_costs: Mapping[str, float],
 ) -> tuple[dict[str, list[float | None]], dict[str, str]]:
-    """Return what a protocol names, and why some of it cannot be had."""
+    """Return objectives by name as columns, and why some of them cannot be had."""
     found: dict[str, list[float | None]] = {}
     absent: dict[str, str] = {}
-    for name, settings in protocol.named.items():
+    for name, settings in asked.items():
+        found[name] = [None] * len(records)
         try:
+            if settings is None:
+                raise RunError("it was not fitted")
             found[name] = objective_column(list(records), settings, reference_costs)
         except (RunError, ConfigError) as error:
-            found[name] = [None] * len(records)
             absent[name] = str(error)
     return found, absent
 

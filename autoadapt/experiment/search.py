@@ -20,6 +20,7 @@ from autoadapt.experiment.adapt import (
 from autoadapt.experiment.controller import Controller
 from autoadapt.experiment.evaluate import Labelled, open_labelled
 from autoadapt.experiment.executors import execute
+from autoadapt.experiment.fitting import check_not_fitted_on
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import domains_of, region_maps
 from autoadapt.experiment.watching import Watcher
@@ -76,9 +77,12 @@ class Experiment:
 
         Raises:
             DataError: Something is missing or broken, or evaluation and training overlap.
+            ConfigError: The weights of the objective were fitted to labels of this target.
         """
         self.watcher.stage("decoding images (first time only)")
-        domains_of(self.settings.data)
+        domains = domains_of(self.settings.data)
+        marks = {"target": domains.target.fingerprint}
+        check_not_fitted_on(self.settings.objective.name, marks, self.settings.name)
         check_evaluation(self.settings.data)
 
     def check_weights(

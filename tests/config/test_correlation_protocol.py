@@ -87,7 +87,7 @@ def test_the_reference_protocol_says_what_its_page_says() -> None:
     assert found.controls == ("macs", "params", "source_miou")
     assert found.goal == Goal(rho=0.87, top_half=0.5, above=("macs", "source_miou"))
     assert found.leave_out == LeaveOut(score="source_miou", below=0.5)
-    assert found.repetitions == 3
+    assert (found.repetitions, found.fitted) == (3, "ridge")
     assert [words(one) for one in found.readings.values()] == [
         "reent_printed",
         "reent",
