@@ -173,6 +173,21 @@ class JsonLines:
             sync_folder(self.path.parent)
 
 
+@contextlib.contextmanager
+def disk_full_explained(path: Path) -> Iterator[None]:
+    """Turn what the system says about a full disk into what a user can do about it.
+
+    Raises:
+        RunError: The disk that holds ``path`` is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_full(path) from error
+        raise
+
+
 def write_all(descriptor: int, content: bytes) -> None:
     """Write all bytes; a disk that is nearly full takes some of them before it complains."""
     while content:

@@ -26,7 +26,7 @@ from autoadapt.data.training import TrainingData
 from autoadapt.networks.build import build
 from autoadapt.space import load
 from autoadapt.uda._labelling import Labelling
-from autoadapt.uda._thresholds import Confidences
+from autoadapt.uda._sweep import remove_left
 from autoadapt.uda.base import Context
 from autoadapt.uda.crst import Crst
 
@@ -56,7 +56,7 @@ def prepared(folder: Path, count: int) -> tuple[Context, TrainingData, Crst]:
     """Return a network of deeplab_tiny and what a round needs; labels of the plain image."""
     network = build(load("deeplab_tiny").reference, CLASSES, seed=0)
     settings = TrainingSettings(steps=1, batch_size=BATCH)
-    context = Context(network, CLASSES, settings, torch.device("cpu"), folder=folder)
+    context = Context(network, CLASSES, settings, torch.device("cpu"), folder=folder, identity="b")
     return context, noise(folder, count), Crst(mirror=False)
 
 
@@ -66,17 +66,19 @@ def passes(folder: Path) -> dict[str, Callable[[], object]]:
     thresholds = torch.full((CLASSES,), 0.1)
 
     def plain() -> object:
-        return [float(p[0, 0, 0, 0]) for p in method.predictions(context, data)]
+        sweep = context.sweep(data, data.target, policy=method.batch_norm)
+        return [float(output.logits.softmax(dim=1)[0, 0, 0, 0]) for _, output in sweep]
+
+    def labelling() -> Labelling:
+        remove_left(folder)  # or it would go on where the last one ended
+        context.swept = []
+        return method.labelling(context, data)
 
     def thresholds_pass() -> object:
-        confidences = Confidences(CLASSES)
-        for probabilities in method.predictions(context, data):
-            confidences.add(probabilities)
-        return confidences.thresholds(0.2)
+        return labelling().confidences().thresholds(0.2)
 
     def labels_pass() -> object:
-        labelling = Labelling(context, data, lambda: method.predictions(context, data))
-        return labelling.store_balanced(thresholds)
+        return labelling().store_balanced(thresholds)
 
     return {"inference": plain, "thresholds": thresholds_pass, "labels": labels_pass}
 

@@ -70,7 +70,8 @@ class Bars(Watcher):
         """Move a bar; remove it at the end."""
         if name not in self.tasks:
             self.tasks[name] = self.bars.add_task(name, total=progress.steps)
-        self.bars.update(self.tasks[name], completed=progress.step)
+        shown = f"{name}, {progress.doing}" if progress.doing else name
+        self.bars.update(self.tasks[name], completed=progress.step, description=shown)
         if progress.step >= progress.steps:
             self.bars.remove_task(self.tasks.pop(name))
 

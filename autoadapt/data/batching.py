@@ -91,7 +91,7 @@ def target_batch(
     return TargetBatch(images, tuple(dataset.ids[index] for index in indices))
 
 
-def chunks(count: int, size: int) -> Iterator[range]:
-    """Cut 0..count-1 into consecutive ranges of at most ``size``, to go through a data set."""
-    for start in range(0, count, size):
+def chunks(count: int, size: int, first: int = 0) -> Iterator[range]:
+    """Cut first..count-1 into consecutive ranges of at most ``size``, to go through a data set."""
+    for start in range(first, count, size):
         yield range(start, min(start + size, count))

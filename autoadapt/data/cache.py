@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -335,12 +335,114 @@ def rows_writer(
             file.write(row.data)
 
         yield add
-        raw = Description(key, shape, tuple(digests), broken).to_bytes()
-        file.write(raw)
-        size = len(digests) * prod(shape)
-        file.seek(0)
-        # The header comes last: a file that has one is complete.
-        file.write(_HEADER.pack(_MAGIC, size, len(raw), hashlib.sha256(raw).digest()))
+        _seal(file, Description(key, shape, tuple(digests), broken))
+
+
+def _seal(file: IO[bytes], description: Description) -> None:
+    """Write what stands around the rows; the header comes last: a file that has one is whole."""
+    raw = description.to_bytes()
+    size = len(description.digests) * prod(description.shape)
+    file.seek(_START + size)
+    file.write(raw)
+    file.seek(0)
+    file.write(_HEADER.pack(_MAGIC, size, len(raw), hashlib.sha256(raw).digest()))
+
+
+class GrowingRows:
+    """Rows that are written over several lives of a process, if it is killed in between.
+
+    They lie in a neighbour of the file until ``finish`` puts it in place. What was written before
+    ``sync`` returned is there for whoever comes with ``resume`` and the digests of that moment.
+
+    Attributes:
+        path: The file.
+        key: Tells what the rows are.
+        shape: Of one row.
+        digests: Hash of each row so far.
+    """
+
+    def __init__(self, path: Path, *, key: str, shape: tuple[int, ...]) -> None:
+        self.path, self.key, self.shape = path, key, shape
+        self.digests: list[str] = []
+        self._growing = path.with_suffix(".growing")
+        self._file: IO[bytes] | None = None
+
+    def restart(self) -> None:
+        """Begin with no row."""
+        self.close()
+        self._growing.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._growing.open("wb")
+        self._file.write(bytes(_START))
+        self.digests = []
+
+    def resume(self, digests: Sequence[str]) -> bool:
+        """Go on behind the rows with these digests; whether they are there and as they were."""
+        self.close()
+        self.digests = list(digests)
+        description = _describe(self.path)
+        if description is not None and description.key == self.key:
+            return list(description.digests) == self.digests
+        if not self._growing.is_file():
+            return False
+        self._file = self._growing.open("r+b")
+        self._file.seek(_START)
+        size = prod(self.shape)
+        for wanted in self.digests:
+            row = self._file.read(size)
+            if len(row) != size or hashlib.blake2b(row, digest_size=16).hexdigest() != wanted:
+                return False
+        self._file.truncate()
+        return True
+
+    def add(self, row: NDArray[np.uint8]) -> None:
+        """Append a row.
+
+        Raises:
+            RunError: The disk is full.
+            ValueError: It is not uint8 of ``shape``, or there is no file open.
+        """
+        if row.shape != self.shape or row.dtype != np.uint8:
+            index = len(self.digests)
+            raise ValueError(f"row {index} is {row.dtype} {row.shape}, not uint8 {self.shape}")
+        row = np.ascontiguousarray(row)
+        with files.disk_full_explained(self.path):
+            self._open().write(row.data)
+        self.digests.append(hash_of(row))
+
+    def sync(self) -> None:
+        """Wait until all rows so far are on disk.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        with files.disk_full_explained(self.path):
+            self._open().flush()
+            os.fsync(self._open().fileno())
+
+    def finish(self) -> None:
+        """Put the file in its place, whole; nothing happens where it is there already.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        if self._file is None:
+            return
+        with files.disk_full_explained(self.path):
+            _seal(self._file, Description(self.key, self.shape, tuple(self.digests), {}))
+            self.sync()
+        self.close()
+        os.replace(self._growing, self.path)
+
+    def close(self) -> None:
+        """Let go of the file; what was written since the last ``sync`` may be lost."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+    def _open(self) -> IO[bytes]:
+        if self._file is None:
+            raise ValueError(f"{self.path} is not being written")
+        return self._file
 
 
 def _build(shard: Shard, on_rows: Count | None) -> Rows:

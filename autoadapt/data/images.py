@@ -71,7 +71,8 @@ class LabelledImages:
     Attributes:
         classes: Name of each class index.
         weight_rows: How much each label counts, where a method made the labels: 255 is fully.
-        soft_rows: Shares of the classes (H, W, C), where a method made such: 255 is all.
+        soft_rows: The largest shares of classes (H, W, 2, K), where a method made such: K classes,
+            then their shares, 255 for all.
     """
 
     classes: tuple[str, ...]
@@ -129,11 +130,19 @@ class LabelledImages:
         """Return the shares of the classes, (n, H, W, C), or nothing where labels are hard."""
         if self.soft_rows is None:
             return None
-        return self.soft_rows.read(_positions(self.positions, indices))
+        found = self.soft_rows.read(_positions(self.positions, indices))
+        return spread_out(found, len(self.classes))
 
     def unlabelled(self) -> UnlabelledImages:
         """Return the same images without a way to their labels."""
         return self.pictures
+
+
+def spread_out(found: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """Return the shares of all classes, (n, H, W, count), of the largest, (n, H, W, 2, K)."""
+    shares = np.zeros((*found.shape[:3], count), np.uint8)
+    np.put_along_axis(shares, found[..., 0, :], found[..., 1, :], axis=-1)
+    return shares
 
 
 def check_disjoint(

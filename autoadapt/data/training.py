@@ -114,9 +114,15 @@ class TrainingData:
         return source_batch(images, indices, transform=self.transform, step=step, purpose=name)
 
     def sweep(
-        self, images: UnlabelledImages, batch_size: int | None = None
+        self, images: UnlabelledImages, batch_size: int | None = None, *, first: int = 0
     ) -> Iterator[tuple[Sequence[int], TargetBatch]]:
-        """Go through images once, in order and without augmentation: (indices, batch)."""
+        """Go through images once, in order and without augmentation: (indices, batch).
+
+        Args:
+            images: Which ones.
+            batch_size: At a time; absent: as many as in training.
+            first: Index of the image to begin with.
+        """
         plain = without_augmentation(self.settings)
-        for indices in chunks(len(images), batch_size or self.batch_size):
+        for indices in chunks(len(images), batch_size or self.batch_size, first):
             yield indices, target_batch(images, indices, transform=plain, step=0)

@@ -56,13 +56,15 @@ def relabelled(
             where there is none.
         classes: Name of each class index.
         weights: How much each label counts, one map (H, W) per image.
-        soft: Shares of the classes, one map (H, W, C) per image; 0 for all where there is none.
+        soft: The largest shares of classes, one map (H, W, 2, K) per image: K classes, then their
+            shares; 0 for all where there is none.
 
     Raises:
         ValueError: Numbers or sizes of images and label maps differ.
     """
     size = pictures.size
-    for rows, shape in ((labels, size), (weights, size), (soft, (*size, len(classes)))):
+    shares = (*size, 2, None if soft is None else soft.shape[-1])
+    for rows, shape in ((labels, size), (weights, size), (soft, shares)):
         if rows is not None and (len(rows.digests) != len(pictures) or rows.shape != shape):
             raise ValueError(
                 f"{len(rows.digests)} label maps of {rows.shape} for {len(pictures)} images of "

@@ -22,6 +22,7 @@ from autoadapt import interrupts
 from autoadapt.config.settings import TrainingSettings
 from autoadapt.data.images import LabelledImages
 from autoadapt.data.priors import class_ratio
+from autoadapt.data.rows import checksum
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.data.views import joined
 from autoadapt.errors import CheckpointError
@@ -32,6 +33,7 @@ from autoadapt.seeding import derive
 from autoadapt.training.checkpoints import read_checkpoint, write_checkpoint
 from autoadapt.training.schedule import Stretch, stretches
 from autoadapt.training.step_log import Losses, StepLog
+from autoadapt.uda._sweep import digest, remove_left
 from autoadapt.uda.base import Context, Method, network_optimizer
 
 REPORT_EVERY = 10
@@ -44,12 +46,14 @@ class Progress:
 
     Attributes:
         losses: Mean of each loss over the steps since the last report.
+        doing: What goes on between the steps, such as "round 2 of 3: labelling 120 of 500".
     """
 
     step: int
     steps: int
     phase: str
     losses: Mapping[str, float]
+    doing: str = ""
 
 
 @dataclass(frozen=True)
@@ -246,17 +250,31 @@ class Loop:
 
     def begin(self, stretch: Stretch) -> None:
         """Let the method prepare a round, restart what the phase says, and save the result."""
+        prepares = type(self.method).begin_round is not Method.begin_round
+        if prepares and self.saved != (self.step, self.begun):
+            self.save()  # what prepares the round may take longer than the steps before it
         self.enter(stretch)
-        self.context.notes = {}
+        self.context.notes, self.context.swept = {}, []
+        self.context.on_images = functools.partial(self.tell, stretch)
         self.method.begin_round(self.context, self.data, stretch.phase, stretch.round)
         self.restart(stretch)
         if self.log is not None and self.context.notes:
             name, notes = stretch.phase.name, self.context.notes
             self.log.append_round(self.step, name, stretch.number, notes)
         self.begun = stretch.number
-        if type(self.method).begin_round is not Method.begin_round:
+        if prepares:
             self.save()
             self.remove_older_rows(stretch)
+            remove_left(self.scratch)
+
+    def tell(self, stretch: Stretch, doing: str, done: int, count: int) -> None:
+        """Report how far a pass over images has come."""
+        if self.on_progress is not None:
+            phase = stretch.phase
+            place = f"round {stretch.round + 1} of {phase.rounds}: " if phase.rounds > 1 else ""
+            text = f"{place}{doing} {done} of {count}"
+            steps = self.stretches[-1].stop
+            self.on_progress(Progress(self.step, steps, phase.name, self.losses, text))
 
     def restart(self, stretch: Stretch) -> None:
         """Forget momenta, and weights too, where the phase says so."""
@@ -343,6 +361,14 @@ class Loop:
         started = {f"weights.{key}": value for key, value in self.start.items()}
         return own | {f"training.{k}": v for k, v in training.items()} | started | options
 
+    def fingerprint(self) -> str:
+        """Return a hash of ``identity`` and of the data: what passes over images depend on."""
+        data = self.data
+        sets = [data.source, *data.further.values()]
+        seen = [[images.fingerprint, checksum(images.rows)] for images in sets]
+        options = {key: repr(value) for key, value in self.identity().items()}
+        return digest(options, seen, data.target.fingerprint)
+
     def save(self) -> None:
         """Write everything that decides the steps to come."""
         if self.checkpoint is None:
@@ -364,6 +390,7 @@ class Loop:
 
     def restore(self) -> None:
         """Continue from the checkpoint of the folder, if there is one."""
+        self.context.identity = self.fingerprint()
         if self.checkpoint is not None and self.checkpoint.exists():
             state = read_checkpoint(self.checkpoint)
             check_identity(self.checkpoint, state, self.identity())
@@ -392,6 +419,7 @@ class Loop:
             self.save()
         for *_, path in self.stored_rows():
             path.unlink()
+        remove_left(self.scratch)
         self.network.eval()
         modules = self.context.modules
         predictor = self.method.predictor(self.network, modules).eval()

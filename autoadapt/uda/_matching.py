@@ -1,8 +1,9 @@
 """What CCM compares between the domains: layouts of images and looks of classes."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from autoadapt.data.batches import IGNORE
+from autoadapt.data.rows import Rows
 
 Layouts = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Where classes lie from top to bottom (N, C, H) and from left to right (N, C, W)."""
@@ -40,24 +42,58 @@ def one_hot(labels: Tensor, num_classes: int) -> Tensor:
     return functional.one_hot(known, num_classes + 1)[..., :num_classes].permute(0, 3, 1, 2).float()
 
 
+BYTES = 4
+"""Of a number of a layout."""
+
+
+def as_bytes(spread: Layouts) -> NDArray[np.uint8]:
+    """Return layouts as rows of a file, (N, C, H + W, ``BYTES``)."""
+    return np.concatenate(spread, axis=2)[..., None].view(np.uint8)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The layouts of many images, in a file of ``as_bytes``: memory holds one class of them.
+
+    Attributes:
+        rows: The file.
+        size: Height and width of the images.
+    """
+
+    rows: Rows
+    size: tuple[int, int]
+
+    def of_classes(self, axis: int) -> Iterator[NDArray[np.float32]]:
+        """Yield the layouts of each class along an axis, (N, L)."""
+        start = sum(self.size[:axis])
+        for number in range(self.rows.shape[0]):
+            yield np.stack(
+                [
+                    self.rows.read([index])[0].view(np.float32)[number, start:, 0][
+                        : self.size[axis]
+                    ]
+                    for index in range(len(self.rows.digests))
+                ]
+            )
+
+
 def centres_of(
-    spread: NDArray[np.float32], count: int, rng: np.random.Generator
+    classes: Iterable[NDArray[np.float32]], count: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Return the k-means centres of the layouts of each class, (K, C, L).
 
     Args:
-        spread: (N, C, L) of the target images.
+        classes: For each class its layouts in the target images, (N, L).
         count: Number of centres, at most N.
         rng: Chooses the images whose layouts are the first centres.
     """
-    count = min(count, len(spread))
     found = []
-    for number in range(spread.shape[1]):
+    for spread in classes:
         with warnings.catch_warnings():
             # A class that few images show has fewer different layouts than centres.
             warnings.simplefilter("ignore", UserWarning)
-            points = spread[:, number].astype(np.float64)
-            centres, _ = kmeans2(points, count, minit="points", rng=rng)
+            points = spread.astype(np.float64)
+            centres, _ = kmeans2(points, min(count, len(points)), minit="points", rng=rng)
         found.append(np.nan_to_num(centres))
     return np.stack(found, axis=1).astype(np.float32)
 
@@ -102,6 +138,14 @@ class Prototypes:
     def __post_init__(self) -> None:
         self.sums = torch.zeros(self.num_classes, self.num_classes, dtype=torch.float64)
         self.counts = torch.zeros(self.num_classes, dtype=torch.int64)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return sums and counts."""
+        return {"sums": self.sums, "counts": self.counts}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take back what ``state_dict`` returned."""
+        self.sums, self.counts = state["sums"], state["counts"]
 
     def add(self, logits: Tensor, mask: Tensor) -> None:
         """Count the pixels of a batch (N, C, H, W) that a mask (N, H, W) selects."""

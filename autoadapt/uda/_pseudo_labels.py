@@ -50,15 +50,21 @@ def soft_labels(
     return scaled.softmax(dim=1), scaled.logsumexp(dim=1) > 0
 
 
-def quantised(soft: Tensor) -> Tensor:
-    """Return shares of classes (N, C, H, W) as bytes (N, H, W, C) whose sum is ``FULL``.
+KEPT = 3
+"""Classes of a soft label that are stored, each with its share."""
 
-    Rounding changes a share by at most 1/510; what is missing, or too much, goes to the largest.
+
+def strongest(soft: Tensor) -> Tensor:
+    """Return the largest shares of classes (N, C, H, W) as bytes (N, H, W, 2, K), K at most 3.
+
+    First the classes, the largest first, then their shares, which sum to ``FULL``: what rounding
+    leaves over, and what the other classes had, goes to the largest. Two bytes per class that is
+    kept instead of one per class that there is: of 19 classes, six bytes per pixel instead of 19.
     """
-    shares = (soft * FULL).round_()
-    largest = soft.argmax(dim=1, keepdim=True)
-    shares.scatter_add_(1, largest, FULL - shares.sum(dim=1, keepdim=True))
-    return shares.to(torch.uint8).permute(0, 2, 3, 1)
+    shares, classes = soft.topk(min(KEPT, soft.shape[1]), dim=1)
+    shares = (shares * FULL).round_()
+    shares[:, 0] += FULL - shares.sum(dim=1)
+    return torch.stack([classes, shares], dim=1).to(torch.uint8).permute(0, 3, 4, 1, 2)
 
 
 class MirrorAverage(nn.Module):

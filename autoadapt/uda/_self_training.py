@@ -6,7 +6,7 @@ batch holds what comes next in the shuffled mixture, and losses are sums divided
 pixels of the whole batch, whatever their domain.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from autoadapt.uda._labelling import Labelling
 from autoadapt.uda._losses import counted, divisor, summed_cross_entropy
 from autoadapt.uda._mining import mined_centres
 from autoadapt.uda._pseudo_labels import MirrorAverage, balanced_labels
+from autoadapt.uda._sweep import Tally
 from autoadapt.uda._thresholds import Confidences, grown
 from autoadapt.uda.base import Context, Method, Phase, levels
 
@@ -110,12 +111,15 @@ class SelfTraining(Method):
             return
         self.round = self.number(phase, index)
         portion = grown(self.portion, self.portion_growth, self.portion_limit, self.round)
-        labelling = Labelling(context, data, lambda: self.predictions(context, data))
-        confidences = labelling.confidences(self.ceilings(data))
+        labelling = self.labelling(context, data)
+        confidences = labelling.confidences()
         thresholds = self.thresholds(confidences, portion)
         self.shares = confidences.shares.tolist()
         self.rows = labelling.store(
-            lambda probabilities: self.label(probabilities, thresholds), self.shapes(data)
+            lambda probabilities: self.label(probabilities, thresholds),
+            thresholds,
+            self.shapes(data),
+            self.tallies(),
         )
         labelling.note(portion, thresholds)
 
@@ -127,17 +131,14 @@ class SelfTraining(Method):
         """Return the thresholds of the classes, (C,)."""
         return confidences.thresholds(portion)
 
-    def ceilings(self, data: TrainingData) -> Tensor | None:
-        """Return the largest value of the predictions of each class, if it is not 1."""
-        return None
-
-    def predictions(self, context: Context, data: TrainingData) -> Iterator[Tensor]:
-        """Yield the class probabilities of the target, (N, C, H, W), in order."""
+    def labelling(self, context: Context, data: TrainingData) -> Labelling:
+        """Return the passes of a round."""
         predictor = MirrorAverage(context.network) if self.mirror else None
-        for _, output in context.sweep(
-            data, data.target, predictor=predictor, policy=self.batch_norm
-        ):
-            yield output.logits.softmax(dim=1)
+        return Labelling(context, data, predictor, self.batch_norm)
+
+    def tallies(self) -> Mapping[str, Tally]:
+        """Return what ``label`` adds up besides what it returns, by name."""
+        return {}
 
     def shapes(self, data: TrainingData) -> dict[str, tuple[int, ...]]:
         """Return what is stored of each target image, by name."""

@@ -5,7 +5,9 @@ pixels predicted so exceeds. The published code sorts lists of every fourth conf
 confidences go into histograms, so memory does not depend on the number of images.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +39,14 @@ class Confidences:
 
     def __post_init__(self) -> None:
         self.counts = np.zeros((self.num_classes, BINS), np.int64)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts."""
+        return {"counts": torch.from_numpy(self.counts)}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Take back what ``state_dict`` returned."""
+        self.counts = state["counts"].numpy()
 
     def add(self, probabilities: Tensor) -> None:
         """Count the pixels of a batch, (N, C, H, W)."""

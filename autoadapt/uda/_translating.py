@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,6 +25,7 @@ from autoadapt.uda._translation import (
     PatchDiscriminator,
     from_signed,
     judged,
+    pixels_of,
     to_signed,
 )
 from autoadapt.uda.base import Context, Method, Phase, divided, full_size
@@ -196,21 +195,26 @@ class Translating(Method):
         self, context: Context, data: TrainingData, number: int, images: LabelledImages
     ) -> str:
         """Store the translated images of a source and return where."""
-        rows = self.rows(context, data, number, images)
-        return context.store(f"translated{number}", rows, (*images.size, 3))
+        make, name = context.modules[f"to_target{number}"], f"translated{number}"
 
-    def rows(
-        self, context: Context, data: TrainingData, number: int, images: LabelledImages
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Yield the translated images of a source, (H, W, 3), in order."""
-        make = context.modules[f"to_target{number}"].eval()
-        for _, batch in data.sweep(images.unlabelled()):
+        def translate(batch: TargetBatch) -> Tensor:
             signed = to_signed(batch.images.to(context.device), context.normalisation)
             with torch.no_grad(), context.autocast():
-                made = make(signed).float()
-            pixels = ((made + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-            yield from pixels.permute(0, 2, 3, 1).cpu().numpy()
+                return pixels_of(make(signed))
+
+        make.eval()
+        sweep = context.go_through(
+            data,
+            images.unlabelled(),
+            f"translating source {number}",
+            translate,
+            shapes={name: (*images.size, 3)},
+            given=[make],
+        )
+        for _, pixels in sweep:
+            sweep.put(**{name: pixels})
         make.train()
+        return sweep.references[name]
 
     def view(self, context: Context, data: TrainingData, phase: Phase) -> TrainingData:
         """Replace the sources by their translations once these are made."""

@@ -29,6 +29,12 @@ def from_signed(images: Tensor, convention: Normalisation) -> Tensor:
     return from_pixels((images + 1) * 127.5, convention)
 
 
+def pixels_of(signed: Tensor) -> Tensor:
+    """Return RGB (N, 3, H, W) in [-1, 1] as uint8 images (N, H, W, 3)."""
+    pixels = ((signed.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1)
+
+
 class Generator(nn.Module):
     """The residual generator of CycleGAN (Zhu et al. 2017; Johnson et al. 2016).
 

@@ -23,27 +23,26 @@ Nothing random may be carried from step to step: derive it from ``context.seed``
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from autoadapt.config.settings import Fraction, Normalisation, NotNegative, TrainingSettings
 from autoadapt.data.batches import SourceBatch, TargetBatch
-from autoadapt.data.cache import Rows, reopen, rows_writer
+from autoadapt.data.cache import GrowingRows, Rows, reopen
 from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.errors import ConfigError
 from autoadapt.networks.batch_norm import Policy, set_policy, target_pass
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, upsample
 from autoadapt.uda._losses import cross_entropy
+from autoadapt.uda._sweep import STATE, RunningStatistics, Seen, Sweep, Tally, digest
 
 Domain = Literal["source", "target"]
 
@@ -138,7 +137,8 @@ class Context:
         seed: Seed of the training, to derive random choices from.
         step: Number of the running optimiser step, from 0, over all phases.
         micro_batch: Number of the running micro-batch within the step, from 0.
-        folder: Where ``store`` puts its files.
+        folder: Where passes over images put their files.
+        identity: What tells the training from all others; passes of one without cannot be resumed.
         modules: Extra networks by name, such as discriminators or teachers; saved and restored.
         optimizers: By name; ``network`` is there from the start. ``setup`` may put in more, also
             such that move several modules.
@@ -148,6 +148,8 @@ class Context:
         before_move: Called in each micro-batch, before the network moves at its end.
         notes: What ``begin_round`` wants to be read later, such as the share of pixels that got
             a pseudo-label; one line of ``steps.jsonl`` per round.
+        swept: What the passes of the round so far have done.
+        on_images: Told by passes over images: what they do, how many are done, of how many.
     """
 
     network: SegmentationNetwork
@@ -169,6 +171,9 @@ class Context:
     moved: list[str] = field(default_factory=list)
     before_move: Callable[[], None] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    identity: str = ""
+    swept: list[str] = field(default_factory=list)
+    on_images: Callable[[str, int, int], None] = lambda *_: None
 
     def add(
         self, name: str, module: nn.Module, optimizer: torch.optim.Optimizer | None = None
@@ -308,80 +313,129 @@ class Context:
         self,
         data: TrainingData,
         images: UnlabelledImages,
+        doing: str = "looking at images",
         *,
         predictor: nn.Module | None = None,
         policy: Policy = "eval",
-    ) -> Iterator[tuple[Sequence[int], Output]]:
+        tallies: Mapping[str, Tally] | None = None,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+        given: Sequence[Any] = (),
+    ) -> Sweep[Output]:
         """Predict images once, in order, without augmentation or gradients.
 
         Args:
             data: Says how images become network input, and how many at a time.
             images: Of either domain; ``data.source.unlabelled()`` for the source.
+            doing: What is done, in words for whoever waits; another one for each sweep of a round.
             predictor: What predicts; absent: the network.
             policy: ``eval`` predicts with running statistics; ``train`` with those of the batch,
                 which also move the running ones, and ``source_only`` without moving them.
+            tallies: See ``go_through``.
+            shapes: See ``go_through``.
+            given: See ``go_through``.
 
-        Yields:
-            Indices into ``images`` and their output, logits in fp32 at the size of the images.
+        Returns:
+            Pairs of indices into ``images`` and their output, logits in fp32 at the size of the
+            images.
         """
         module = predictor or self.network
+        moving = {"running statistics": RunningStatistics(self.network)}
+
+        def see(batch: TargetBatch) -> Output:
+            inputs = batch.images.to(self.device)
+            with torch.no_grad(), target_pass(self.network, policy), self.autocast():
+                output = module(inputs)
+            return full_size(output, inputs)
+
+        return self.go_through(
+            data,
+            images,
+            doing,
+            see,
+            around=lambda: self._predicting(module, policy),
+            tallies={**(tallies or {}), **(moving if policy == "train" else {})},
+            shapes=shapes,
+            given=(self.network, module, policy, *given),
+        )
+
+    def go_through(
+        self,
+        data: TrainingData,
+        images: UnlabelledImages,
+        doing: str,
+        see: Callable[[TargetBatch], Seen],
+        *,
+        around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+        tallies: Mapping[str, Tally] | None = None,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+        given: Sequence[Any] = (),
+    ) -> Sweep[Seen]:
+        """See images once, in order, and go on behind the last safe one after an interruption.
+
+        Args:
+            data: Says how images become network input, and how many at a time.
+            images: Of either domain.
+            doing: What is done, in words; another one for each pass of a round.
+            see: What is done with a batch.
+            around: Makes the context that batches are seen in.
+            tallies: All that the body of the loop adds up, by name.
+            shapes: Of what it stores of each image, by name, such as (H, W) for ``labels``; it has
+                to ``put`` these.
+            given: What else the outcome depends on: modules, tensors, plain values.
+
+        Returns:
+            Pairs of indices into ``images`` and what is seen of them. Files of ``shapes`` are
+            whole when they are exhausted; those of older rounds, of the same name, are removed
+            once the round has begun for good.
+
+        Raises:
+            ValueError: Two passes of a round do the same, in words.
+        """
+        place: dict[str, Any] = {}
+        key = ""
+        if self.identity and (tallies or shapes):
+            path = self._state_of(doing)
+            key = digest(self.identity, path.stem, data.batch_size, images.fingerprint, *given)
+            place = {"state": path, "key": key}
+        rows = {
+            name: GrowingRows(
+                self._folder() / f"{name}-{self.stretch}.rows", key=f"{name} {key}", shape=shape
+            )
+            for name, shape in (shapes or {}).items()
+        }
+        return Sweep(
+            len(images),
+            lambda first: data.sweep(images, first=first),
+            see,
+            tallies=tallies or {},
+            rows=rows,
+            around=around,
+            on_images=lambda done: self.on_images(doing, done, len(images)),
+            **place,
+        )
+
+    def _state_of(self, doing: str) -> Path:
+        """Return the file of the state of a pass, which no other of the round may have."""
+        if doing in self.swept:
+            raise ValueError(f"two passes of a round are called {doing!r}")
+        self.swept.append(doing)
+        return self._folder() / f"{doing.replace(' ', '_')}-{self.stretch}{STATE}"
+
+    @contextlib.contextmanager
+    def _predicting(self, module: nn.Module, policy: Policy) -> Iterator[None]:
+        """Put network and predictor into the modes of a sweep, and back."""
         modes = [(part, part.training) for top in (self.network, module) for part in top.modules()]
         self.network.eval()
         module.eval()
         set_policy(self.network, policy)
         try:
-            for indices, batch in data.sweep(images):
-                inputs = batch.images.to(self.device)
-                with torch.no_grad(), target_pass(self.network, policy), self.autocast():
-                    output = module(inputs)
-                yield indices, full_size(output, inputs)
+            yield
         finally:
             for part, mode in modes:
                 part.training = mode
 
-    def store(self, name: str, rows: Iterable[NDArray[np.uint8]], shape: tuple[int, ...]) -> str:
-        """Write arrays of a round, such as pseudo-labels, to a file of the run.
-
-        Once the round has begun for good, older files of the same name are removed.
-
-        Args:
-            name: What they are, such as ``labels``.
-            rows: One per image, taken one by one, so that they need not fit into memory.
-            shape: Of one: (H, W) for labels, (H, W, 3) for translated images.
-
-        Returns:
-            What ``stored`` takes, for ``state_dict``: the arrays do not belong there, since it
-            is written again and again.
-        """
-        return self.store_together(({name: row} for row in rows), {name: shape})[name]
-
-    def store_together(
-        self,
-        rows: Iterable[Mapping[str, NDArray[np.uint8]]],
-        shapes: Mapping[str, tuple[int, ...]],
-    ) -> dict[str, str]:
-        """Write several arrays per image, such as labels and their weights, side by side.
-
-        Args:
-            rows: One mapping per image, with the names of ``shapes``.
-            shapes: Of one array, by name.
-
-        Returns:
-            By name, what ``store`` returns.
-        """
-        paths = {name: self._folder() / f"{name}-{self.stretch}.rows" for name in shapes}
-        with contextlib.ExitStack() as stack:
-            add = {
-                name: stack.enter_context(rows_writer(path, key=path.stem, shape=shapes[name]))
-                for name, path in paths.items()
-            }
-            for row in rows:
-                for name, one in row.items():
-                    add[name](one)
-        return {name: path.name for name, path in paths.items()}
-
     def stored(self, reference: str) -> Rows:
-        """Open what ``store`` wrote, in this run or before it was interrupted.
+        """Open what a pass stored, in this run or before it was interrupted.
 
         Raises:
             DataError: It is missing or damaged.
@@ -472,8 +526,8 @@ class Method(ABC):
     ) -> None:
         """Prepare a round: passes over images, pseudo-labels, subsets, statistics.
 
-        A run that is interrupted here does it again, from the state before the round; one that
-        is interrupted later does not.
+        A run that is interrupted here does it again, from the state before the round, but for the
+        images that ``context.sweep`` has seen; one that is interrupted later does not.
         """
 
     def view(self, context: Context, data: TrainingData, phase: Phase) -> TrainingData:

@@ -1,7 +1,7 @@
 """CBST: class-balanced self-training, with spatial priors."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 from autoadapt.config.settings import Above0, Fraction, NotNegative, Positive
 from autoadapt.data.priors import spatial_prior
 from autoadapt.data.training import TrainingData
+from autoadapt.uda._labelling import Labelling
 from autoadapt.uda._mining import rarer_than, rarest
 from autoadapt.uda._self_training import SelfTraining
 from autoadapt.uda._thresholds import Confidences
@@ -54,10 +55,6 @@ class Cbst(SelfTraining):
     prior_kernel: Fraction = 0.067
     mined_rarest: Positive = 3
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.prior: Tensor | None = None
-
     def self_training(self, steps: int) -> tuple[Phase, ...]:
         """Return rounds, each at a lower rate than the one before."""
         decay = {"rate_per_round": self.rate_per_round}
@@ -76,12 +73,10 @@ class Cbst(SelfTraining):
         shares = np.array(self.shares)
         return [rarer_than(shares, self.mining_share), rarest(shares, self.mined_rarest)]
 
-    def begin_round(self, context: Context, data: TrainingData, phase: Phase, index: int) -> None:
-        """Label the target, knowing where the classes lie in the source."""
-        if self.spatial_priors and phase.name != "warm_up":
-            self.prior = self.source_prior(data)
-        super().begin_round(context, data, phase, index)
-        self.prior = None
+    def labelling(self, context: Context, data: TrainingData) -> Labelling:
+        """Return the passes of a round, which know where the classes lie in the source."""
+        prior = self.source_prior(data) if self.spatial_priors else None
+        return replace(super().labelling(context, data), prior=prior)
 
     def source_prior(self, data: TrainingData) -> Tensor:
         """Return the spatial prior (C, H, W) with a mean of 1 over the pixels of each class.
@@ -92,17 +87,3 @@ class Cbst(SelfTraining):
         kernel = max(1, round(self.prior_kernel * height))
         prior = spatial_prior(data.source, data.num_classes, size=data.target.size, kernel=kernel)
         return torch.from_numpy(prior * np.float32(height * width))
-
-    def ceilings(self, data: TrainingData) -> Tensor | None:
-        """Return the largest prior of each class; 1 for a class without any."""
-        if self.prior is None:
-            return None
-        largest = self.prior.amax(dim=(1, 2))
-        return torch.where(largest > 0, largest, 1.0)
-
-    def predictions(self, context: Context, data: TrainingData) -> Iterator[Tensor]:
-        """Yield the class probabilities of the target times the prior, (N, C, H, W), in order."""
-        for probabilities in super().predictions(context, data):
-            if self.prior is not None:
-                probabilities.mul_(self.prior.to(probabilities.device))
-            yield probabilities

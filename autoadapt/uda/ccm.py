@@ -1,12 +1,11 @@
 """CCM: train on source images and pixels that look like the target, in rounds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from autoadapt.config.settings import Above0, Fraction, NotNegative, Positive
@@ -15,10 +14,15 @@ from autoadapt.data.images import LabelledImages
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.data.views import joined, relabelled, subset
 from autoadapt.networks.batch_norm import Policy
+from autoadapt.networks.contract import Output
 from autoadapt.seeding import generator
 from autoadapt.uda._losses import self_information
 from autoadapt.uda._matching import (
+    BYTES,
+    Layouts,
     Prototypes,
+    Spread,
+    as_bytes,
     centres_of,
     layout_distances,
     layouts,
@@ -28,6 +32,7 @@ from autoadapt.uda._matching import (
     similar_pixels,
     surest,
 )
+from autoadapt.uda._sweep import Sweep, Tally
 from autoadapt.uda._thresholds import Confidences
 from autoadapt.uda.base import Context, Method, Needs, Phase
 
@@ -107,17 +112,16 @@ class Ccm(Method):
         if phase.name == "warm_up":
             return
         confidences = Confidences(data.num_classes)
-        for logits in self.predicted(context, data):
-            confidences.add(logits.softmax(dim=1))
+        sweep = self.sweep(context, data, "measuring confidence", {"confidences": confidences})
+        for _, output in sweep:
+            confidences.add(output.logits.softmax(dim=1))
         thresholds = confidences.thresholds(self.portion)
         prototypes = Prototypes(data.num_classes, self.temperature)
-        spreads: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
-        labels = context.store(
-            "labels", self.labels(context, data, thresholds, prototypes, spreads), data.target.size
-        )
-        self.chosen = self.matching(context, data, spreads)
-        kept = context.store("kept", self.kept(context, data, prototypes.means), data.source.size)
-        self.rows = {"labels": labels, "kept": kept}
+        stored = self.label(context, data, thresholds, prototypes)
+        spread = Spread(context.stored(stored["layouts"]), data.target.size)
+        self.chosen = self.matching(context, data, spread)
+        kept = self.keep(context, data, prototypes.means)
+        self.rows = {"labels": stored["labels"], "kept": kept}
         context.notes |= {
             "labelled_pixels": int(prototypes.counts.sum()),
             "labelled_per_class": prototypes.counts.tolist(),
@@ -125,39 +129,52 @@ class Ccm(Method):
             "source_images": len(self.chosen),
         }
 
-    def predicted(self, context: Context, data: TrainingData) -> Iterator[Tensor]:
-        """Yield the logits of the target images, in order."""
-        for _, output in context.sweep(data, data.target, policy=self.labelling):
-            yield output.logits
-
-    def labels(
+    def sweep(
         self,
         context: Context,
         data: TrainingData,
-        thresholds: Tensor,
-        prototypes: Prototypes,
-        spreads: list[tuple[NDArray[np.float32], NDArray[np.float32]]],
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Yield the pseudo-labels of the target; fill prototypes and layouts on the way."""
-        for logits in self.predicted(context, data):
-            probabilities = logits.softmax(dim=1)
+        doing: str,
+        tallies: Mapping[str, Tally],
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+        given: Sequence[Any] = (),
+    ) -> Sweep[Output]:
+        """Return a pass over the target."""
+        return context.sweep(
+            data,
+            data.target,
+            doing,
+            policy=self.labelling,
+            tallies=tallies,
+            shapes=shapes,
+            given=given,
+        )
+
+    def label(
+        self, context: Context, data: TrainingData, thresholds: Tensor, prototypes: Prototypes
+    ) -> dict[str, str]:
+        """Store pseudo-labels and layouts of the target, fill the prototypes on the way."""
+        size = data.target.size
+        shapes = {"labels": size, "layouts": (data.num_classes, sum(size), BYTES)}
+        sweep = self.sweep(
+            context, data, "labelling", {"prototypes": prototypes}, shapes, [thresholds]
+        )
+        for _, output in sweep:
+            probabilities = output.logits.softmax(dim=1)
             confidence, label = probabilities.max(dim=1)
             mask = over_threshold(probabilities, thresholds, any_class=self.any_class)
             mask |= surest(confidence, self.portion)
-            prototypes.add(logits, mask)
-            spreads.append(layouts(probabilities))
-            yield from torch.where(mask, label, IGNORE).to(torch.uint8).cpu().numpy()
+            prototypes.add(output.logits, mask)
+            labels = torch.where(mask, label, IGNORE).to(torch.uint8)
+            sweep.put(labels=labels, layouts=as_bytes(layouts(probabilities)))
+        return sweep.references
 
-    def matching(
-        self,
-        context: Context,
-        data: TrainingData,
-        spreads: list[tuple[NDArray[np.float32], NDArray[np.float32]]],
-    ) -> list[int]:
+    def matching(self, context: Context, data: TrainingData, spread: Spread) -> list[int]:
         """Return the source images whose layout is nearest to that of the target."""
         rng = generator(context.seed, "layouts")
-        target = [np.concatenate(axis) for axis in zip(*spreads, strict=True)]
-        centres = [centres_of(axis, self.centres, rng) for axis in target]
+        centres = [
+            centres_of(spread.of_classes(axis), self.centres, rng)
+            for axis in range(len(data.target.size))
+        ]
         pool = self.pool(context, data.source)
         distances = [
             sum(
@@ -176,9 +193,7 @@ class Ccm(Method):
         order = generator(context.seed, "pool of the source").permutation(len(source))
         return sorted(order[:count].tolist())
 
-    def source_layouts(
-        self, data: TrainingData, indices: list[int]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def source_layouts(self, data: TrainingData, indices: list[int]) -> Layouts:
         """Return the layouts of the labels of source images, at the size of the target."""
         maps = torch.from_numpy(data.source.labels(indices))
         if data.source.size != data.target.size:
@@ -188,18 +203,25 @@ class Ccm(Method):
             maps = resized[:, 0].to(torch.uint8)
         return layouts(one_hot(maps, data.num_classes))
 
-    def kept(
-        self, context: Context, data: TrainingData, prototypes: Tensor
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Yield the labels of the chosen source images that are kept, in order."""
+    def keep(self, context: Context, data: TrainingData, prototypes: Tensor) -> str:
+        """Store the labels of the chosen source images that are kept, and return where."""
         images = subset(data.source, self.chosen)
-        sweep = context.sweep(data, images.unlabelled(), policy=self.labelling)
+        sweep = context.sweep(
+            data,
+            images.unlabelled(),
+            "choosing pixels",
+            policy=self.labelling,
+            shapes={"kept": data.source.size},
+            given=[prototypes],
+        )
         for indices, output in sweep:
             probabilities = output.logits.softmax(dim=1)
             labels = torch.from_numpy(images.labels(indices)).to(probabilities.device)
             means = prototypes.to(probabilities)
-            for one, label in zip(probabilities, labels, strict=True):
-                yield similar_pixels(one, label, means, self.pixels_kept).cpu().numpy()
+            pairs = zip(probabilities, labels, strict=True)
+            kept = [similar_pixels(one, label, means, self.pixels_kept) for one, label in pairs]
+            sweep.put(kept=torch.stack(kept))
+        return sweep.references["kept"]
 
     def view(self, context: Context, data: TrainingData, phase: Phase) -> TrainingData:
         """Return chosen source and labelled target images as one labelled set."""

@@ -11,7 +11,7 @@ from autoadapt.config.settings import Above0, NotNegative
 from autoadapt.data.batches import IGNORE, SourceBatch
 from autoadapt.data.training import TrainingData
 from autoadapt.uda._losses import divisor
-from autoadapt.uda._pseudo_labels import quantised, soft_labels
+from autoadapt.uda._pseudo_labels import KEPT, soft_labels, strongest
 from autoadapt.uda._self_training import SelfTraining
 from autoadapt.uda.base import Needs
 
@@ -24,7 +24,7 @@ class Crst(SelfTraining):
 
     Three forms pull the predictions of labelled target pixels towards the uniform distribution:
     ``mrkld`` (KL divergence), ``mrl2`` (squared length) and ``mrent`` (negative entropy). The
-    fourth, ``lrent``, makes the labels soft instead.
+    fourth, ``lrent``, makes the labels soft instead; of each, the three largest shares are kept.
 
     Differences to the released code: labels are made at the working size instead of 0.9 of a
     larger one, from all target images instead of a list of 505, and thresholds come from all
@@ -52,9 +52,9 @@ class Crst(SelfTraining):
     def shapes(self, data: TrainingData) -> dict[str, tuple[int, ...]]:
         """Return what is stored of each target image: for ``lrent`` also soft labels.
 
-        They take as many bytes per pixel as there are classes.
+        They take six bytes per pixel, a hard label one.
         """
-        soft = {"soft": (*data.target.size, data.num_classes)}
+        soft = {"soft": (*data.target.size, 2, min(KEPT, data.num_classes))}
         return super().shapes(data) | (soft if self.kind == "lrent" else {})
 
     def label(self, probabilities: Tensor, thresholds: Tensor) -> dict[str, Tensor]:
@@ -63,7 +63,7 @@ class Crst(SelfTraining):
             return super().label(probabilities, thresholds)
         soft, selected = soft_labels(probabilities, thresholds, self.softness)
         hard = soft.argmax(dim=1).masked_fill(~selected, IGNORE)
-        shares = quantised(soft) * selected[..., None]
+        shares = strongest(soft) * selected[..., None, None]
         return {"labels": hard.byte(), "soft": shares}
 
     def label_loss(self, logits: Tensor, batch: SourceBatch) -> Tensor:

@@ -1,6 +1,6 @@
 """DAST: a discriminator points at what differs between the domains; then self-training."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar
@@ -114,18 +114,13 @@ class Dast(Method):
         """Label the target, and let the heads learn at the rate of the backbone from now on."""
         if phase.name != "self_training":
             return
-        labelling = Labelling(context, data, lambda: self.predictions(context, data))
+        predictor = self.predictor(context.network, context.modules)
+        labelling = Labelling(context, data, predictor)
         thresholds = labelling.confidences().thresholds(self.portion, cap=self.cap)
         self.rows = labelling.store_balanced(thresholds)
         labelling.note(self.portion, thresholds)
         for group in context.optimizers["network"].param_groups:
             group["initial_lr"] = self.rate * context.settings.learning_rate
-
-    def predictions(self, context: Context, data: TrainingData) -> Iterator[Tensor]:
-        """Yield the class probabilities of the target, with attention, (N, C, H, W), in order."""
-        predictor = self.predictor(context.network, context.modules)
-        for _, output in context.sweep(data, data.target, predictor=predictor):
-            yield output.logits.softmax(dim=1)
 
     def view(self, context: Context, data: TrainingData, phase: Phase) -> TrainingData:
         """Return the target with labels beside itself, in the self-training."""

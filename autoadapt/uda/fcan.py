@@ -1,27 +1,25 @@
 """FCAN: source images in the appearance of the target, and features that tell no domain."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from autoadapt.config.settings import Above0, Fraction, NotNegative, Positive
 from autoadapt.data.batches import SourceBatch, TargetBatch
-from autoadapt.data.images import UnlabelledImages
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.data.views import repainted
 from autoadapt.networks.contract import SegmentationNetwork
 from autoadapt.uda._aspp_discriminator import AsppDiscriminator
 from autoadapt.uda._decoder import ImageDecoder
 from autoadapt.uda._losses import SOURCE_LABEL, TARGET_LABEL, domain_loss
+from autoadapt.uda._sweep import Sums
 from autoadapt.uda._teacher import copy_weights
-from autoadapt.uda._translation import to_signed
+from autoadapt.uda._translation import pixels_of, to_signed
 from autoadapt.uda.base import Context, Method, Needs, Phase, divided
 
 EPSILON = 1e-5
@@ -108,9 +106,7 @@ class Fcan(Method):
         if phase.name == "appearance":
             copy_weights(context.modules["twin"], context.network)
         if phase.name == "adapt" and self.appearance_share:
-            style = self.style_of(context, data)
-            rows = self.in_style(context, data, style)
-            self.painted = context.store("painted", rows, (*data.source.size, 3))
+            self.painted = self.paint(context, data, self.style_of(context, data))
 
     def low(self, context: Context, images: Tensor) -> Tensor:
         """Return the low features of the frozen network, without gradients."""
@@ -119,35 +115,44 @@ class Fcan(Method):
         with torch.no_grad(), context.autocast():
             return twin.encode(images).low.float()
 
-    def swept(
-        self, context: Context, data: TrainingData, images: UnlabelledImages
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and their low features, in order."""
-        for _, batch in data.sweep(images):
-            inputs = batch.images.to(context.device)
-            yield inputs, self.low(context, inputs)
-
     def style_of(self, context: Context, data: TrainingData) -> tuple[Tensor, Tensor]:
         """Return mean and deviation of each channel, averaged over the target images, (C,)."""
-        sums, count = [torch.zeros(1), torch.zeros(1)], 0
-        for _, features in self.swept(context, data, data.target):
-            found = [moment.sum(dim=0).double().cpu() for moment in moments(features)]
-            sums = [total + more for total, more in zip(sums, found, strict=True)]
-            count += len(features)
-        mean, deviation = (total / count for total in sums)
-        return mean.float(), deviation.float()
+        channels = context.network.taps["low"].channels
+        mean, deviation = (torch.zeros(channels, dtype=torch.float64) for _ in range(2))
+        sweep = context.go_through(
+            data,
+            data.target,
+            "measuring style",
+            lambda batch: moments(self.low(context, batch.images.to(context.device))),
+            tallies={"style": Sums({"mean": mean, "deviation": deviation})},
+            given=[context.modules["twin"]],
+        )
+        for _, found in sweep:
+            for total, moment in zip((mean, deviation), found, strict=True):
+                total += moment.sum(dim=0).double().cpu()
+        count = len(data.target)
+        return (mean / count).float(), (deviation / count).float()
 
-    def in_style(
-        self, context: Context, data: TrainingData, style: tuple[Tensor, Tensor]
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Yield the source images in a style, (H, W, 3), in order."""
-        decoder = context.modules["decoder"]
-        for images, features in self.swept(context, data, data.source.unlabelled()):
-            moved = restyled(features, *style, share=self.style)
-            with torch.no_grad(), context.autocast():
-                made = decoder(moved, (images.shape[2], images.shape[3])).float()
-            pixels = ((made + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-            yield from pixels.permute(0, 2, 3, 1).cpu().numpy()
+    def paint(self, context: Context, data: TrainingData, style: tuple[Tensor, Tensor]) -> str:
+        """Store the source images in a style, (H, W, 3), and return where."""
+        sweep = context.go_through(
+            data,
+            data.source.unlabelled(),
+            "painting",
+            lambda batch: self.in_style(context, batch.images.to(context.device), style),
+            shapes={"painted": (*data.source.size, 3)},
+            given=[context.modules["twin"], context.modules["decoder"], *style],
+        )
+        for _, painted in sweep:
+            sweep.put(painted=painted)
+        return sweep.references["painted"]
+
+    def in_style(self, context: Context, images: Tensor, style: tuple[Tensor, Tensor]) -> Tensor:
+        """Return images (N, 3, H, W) in a style, (N, H, W, 3) uint8."""
+        moved = restyled(self.low(context, images), *style, share=self.style)
+        with torch.no_grad(), context.autocast():
+            made = context.modules["decoder"](moved, (images.shape[2], images.shape[3]))
+        return pixels_of(made)
 
     def view(self, context: Context, data: TrainingData, phase: Phase) -> TrainingData:
         """Replace the source images by the painted ones while representation is adapted."""

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -21,8 +19,8 @@ from autoadapt.networks.batch_norm import set_policy
 from autoadapt.networks.contract import SegmentationNetwork
 from autoadapt.uda._ensemble import Ensemble
 from autoadapt.uda._fourier import Window, with_low_frequencies
+from autoadapt.uda._labelling import Labelling
 from autoadapt.uda._losses import cross_entropy, robust_entropy
-from autoadapt.uda._thresholds import Confidences
 from autoadapt.uda.base import Context, Method, Needs, Phase, divided, network_optimizer
 
 Band = Annotated[float, Field(ge=0, le=0.5)]
@@ -116,18 +114,16 @@ class Fda(Method):
 
     def label(self, context: Context, data: TrainingData) -> str:
         """Store pseudo-labels of the ensemble and return where."""
-        networks = [member.network for _, _, member in self.members(context)]
-        predictor = networks[0] if len(networks) == 1 else Ensemble(networks)
-        confidences = Confidences(data.num_classes)
-        for _, output in context.sweep(data, data.target, predictor=predictor):
-            confidences.add(output.logits.softmax(dim=1))
-        thresholds = confidences.thresholds(self.portion, cap=self.cap)
-
-        def rows() -> Iterator[NDArray[np.uint8]]:
-            for _, output in context.sweep(data, data.target, predictor=predictor):
-                yield from sure_labels(output.logits.softmax(dim=1), thresholds).cpu().numpy()
-
-        return context.store("labels", rows(), data.target.size)
+        predictor = self.predictor(context.network, context.modules)
+        labelling = Labelling(context, data, predictor)
+        thresholds = labelling.confidences().thresholds(self.portion, cap=self.cap)
+        stored = labelling.store(
+            lambda probabilities: {"labels": sure_labels(probabilities, thresholds)},
+            thresholds,
+            {"labels": data.target.size},
+        )
+        labelling.note(self.portion, thresholds)
+        return stored["labels"]
 
     def view(self, context: Context, data: TrainingData, phase: Phase) -> TrainingData:
         """Add the target images with their pseudo-labels in rounds of self-training."""

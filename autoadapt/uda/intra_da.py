@@ -1,13 +1,11 @@
 """IntraDA: first from source to target, then from easy to hard images of the target."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -16,6 +14,7 @@ from autoadapt.data.training import TrainingData
 from autoadapt.data.views import relabelled, subset
 from autoadapt.uda._losses import self_information
 from autoadapt.uda._ranking import split
+from autoadapt.uda._sweep import Numbers
 from autoadapt.uda.advent import Advent
 from autoadapt.uda.base import Context, Needs, Phase
 
@@ -78,23 +77,29 @@ class IntraDa(Advent):
         """Rank and label the target, once, with the network of the first stage."""
         if not phase.name.startswith("intra") or self.easy:
             return
-        scores: list[float] = []
-        rows = self.ranked(context, data, scores)
-        self.labels = context.store("labels", rows, data.target.size)
+        scores = self.rank(context, data)
         self.easy, self.hard = split(scores, self.easy_share)
         context.notes |= {"easy_images": len(self.easy), "hard_images": len(self.hard)}
 
-    def ranked(
-        self, context: Context, data: TrainingData, scores: list[float]
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Yield the label map of each target image, and append its score to ``scores``."""
-        for _, output in context.sweep(data, data.target):
+    def rank(self, context: Context, data: TrainingData) -> list[float]:
+        """Store the label map of each target image and return its score."""
+        scores = Numbers()
+        sweep = context.sweep(
+            data,
+            data.target,
+            "ranking",
+            tallies={"scores": scores},
+            shapes={"labels": data.target.size},
+        )
+        for _, output in sweep:
             labels = output.logits.argmax(dim=1)
             score = image_scores(output.logits)
             if self.rare_normaliser:
                 score = score * rare_factor(labels, self.rare_classes)
-            scores += score.tolist()
-            yield from labels.byte().cpu().numpy()
+            scores.values += score.tolist()
+            sweep.put(labels=labels.byte())
+        self.labels = sweep.references["labels"]
+        return scores.values
 
     def view(self, context: Context, data: TrainingData, phase: Phase) -> TrainingData:
         """Return easy target images as source and hard ones as target, in the second stage."""

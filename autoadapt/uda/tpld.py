@@ -21,6 +21,7 @@ from autoadapt.uda._losses import SOURCE_LABEL, TARGET_LABEL, divisor, self_info
 from autoadapt.uda._pseudo_labels import ratios
 from autoadapt.uda._ranking import split
 from autoadapt.uda._self_training import SelfTraining
+from autoadapt.uda._sweep import Numbers, Tally
 from autoadapt.uda._thresholds import Confidences, grown
 from autoadapt.uda._voting import odd_window, voted
 from autoadapt.uda.base import Context, Needs, Phase, divided
@@ -80,7 +81,7 @@ class Tpld(SelfTraining):
         super().__post_init__()
         self.second = False
         self.bounds: list[float] = []
-        self.scores: list[float] = []
+        self.scores = Numbers()
         self.easy: list[int] = []
         self.hard: list[int] = []
 
@@ -107,11 +108,11 @@ class Tpld(SelfTraining):
 
     def begin_round(self, context: Context, data: TrainingData, phase: Phase, index: int) -> None:
         """Label the target; in the second phase also rank its images."""
-        self.second, self.scores = phase.name == "easy_to_hard", []
+        self.second, self.scores = phase.name == "easy_to_hard", Numbers()
         super().begin_round(context, data, phase, index)
         if self.second:
             share = grown(self.easy_share, self.easy_growth, 1.0, index)
-            self.easy, self.hard = split([-score for score in self.scores], share)
+            self.easy, self.hard = split([-score for score in self.scores.values], share)
             context.notes |= {"easy_images": len(self.easy), "hard_images": len(self.hard)}
 
     def thresholds(self, confidences: Confidences, portion: float) -> Tensor:
@@ -125,11 +126,15 @@ class Tpld(SelfTraining):
         size = data.target.size
         return {"labels": size, "weights": size} if self.second else {"labels": size}
 
+    def tallies(self) -> Mapping[str, Tally]:
+        """Return how easy the images are."""
+        return {"scores": self.scores}
+
     def label(self, probabilities: Tensor, thresholds: Tensor) -> dict[str, Tensor]:
         """Return labels where somebody is sure, or everywhere, with weights."""
         own = ratios(probabilities, thresholds)
         if self.second:
-            self.scores += image_confidence(probabilities, thresholds).tolist()
+            self.scores.values += image_confidence(probabilities, thresholds).tolist()
             best, label = own.max(dim=1)
             weights = best.clamp(max=1).pow(self.gamma) * FULL
             return {"labels": label.byte(), "weights": weights.round().byte()}

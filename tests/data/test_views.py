@@ -64,7 +64,7 @@ def test_weights_and_soft_labels_go_with_their_images(
     """Each pixel of the maps names its place: crops and mirrored images show whether they fit."""
     columns = np.broadcast_to(np.arange(48, dtype=np.uint8), (32, 48))
     places = np.stack([columns, np.arange(32, dtype=np.uint8)[:, None] + 0 * columns], axis=-1)
-    soft = np.concatenate([places, 0 * places], axis=-1)
+    soft = np.stack([np.broadcast_to(np.array([0, 1], np.uint8), places.shape), places], axis=-2)
     one, two, three = (
         write_rows(tmp_path / f"{name}.rows", [value] * 3, key=name, shape=value.shape)
         for name, value in (("labels", columns), ("weights", places[..., 1]), ("soft", soft))
@@ -82,7 +82,7 @@ def test_weights_and_soft_labels_go_with_their_images(
         assert torch.equal((batch.soft[:, 0] * 255).round().long(), batch.labels)
         assert torch.equal(batch.soft[:, 1], batch.weights)
     assert data.draw(0).source.weights is None
-    with pytest.raises(ValueError, match=r"label maps of \(32, 48\) .* expected \(32, 48, 4\)"):
+    with pytest.raises(ValueError, match=r"label maps of \(32, 48\) .* expected \(32, 48, 2, 48\)"):
         relabelled(toy_data.target, one, classes, soft=one)
     with pytest.raises(ValueError, match="cannot be joined"):
         joined(toy_data.source, pseudo)

@@ -167,11 +167,11 @@ def test_centres_find_groups_of_layouts() -> None:
     """Two groups of images; a class that no image has stays 0."""
     spread = np.zeros((6, 2, 3), np.float32)
     spread[:3, 0], spread[3:, 0] = (1, 0, 0), (0, 0.5, 0.5)
-    found = centres_of(spread, 2, np.random.default_rng(1))
+    found = centres_of(np.moveaxis(spread, 1, 0), 2, np.random.default_rng(1))
     assert found.shape == (2, 2, 3)
     assert sorted(found[:, 0].round(3).tolist()) == [[0.0, 0.5, 0.5], [1.0, 0.0, 0.0]]
     assert not found[:, 1].any()
-    assert centres_of(spread, 10, np.random.default_rng(1)).shape == (6, 2, 3)
+    assert centres_of(np.moveaxis(spread, 1, 0), 10, np.random.default_rng(1)).shape == (6, 2, 3)
 
 
 def test_the_nearest_in_their_order() -> None:

@@ -75,7 +75,8 @@ def test_the_style_is_the_mean_over_all_target_images(
     """Batches of two and one; each image counts the same."""
     context, method = context_of(tiny_architecture, tmp_path), Fcan(**SMALL)
     mean, deviation = method.style_of(context, toy_data)
-    parts = [moments(f) for _, f in method.swept(context, toy_data, toy_data.target)]
+    batches = [batch.images for _, batch in toy_data.sweep(toy_data.target)]
+    parts = [moments(method.low(context, images)) for images in batches]
     assert [len(part[0]) for part in parts] == [2, 1]
     for got, place in ((mean, 0), (deviation, 1)):
         wanted = torch.cat([part[place] for part in parts]).mean(dim=0)

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,6 +24,7 @@ from autoadapt.space.architecture import Architecture
 from autoadapt.training.checkpoints import read_checkpoint
 from autoadapt.training.fit import Fitted, fit
 from autoadapt.uda._losses import cross_entropy, entropy
+from autoadapt.uda._sweep import Numbers
 from autoadapt.uda.advent import Advent
 from autoadapt.uda.base import Context, Method, Needs, Phase, divided
 from autoadapt.uda.source_only import SourceOnly
@@ -142,6 +141,7 @@ class SelfTaught(Method):
 
     crash_in_round: int = field(default=-1, init=False)
     crash_at: int = field(default=-1, init=False)
+    crash_in_sweep: tuple[int, int] = field(default=(-1, -1), init=False)
     labels: str = field(default="", init=False)
     threshold: float = field(default=0.0, init=False)
     subset: list[int] = field(default_factory=list, init=False)
@@ -160,14 +160,23 @@ class SelfTaught(Method):
     def begin_round(self, context: Context, data: TrainingData, phase: Phase, index: int) -> None:
         if phase.name != "teach":
             return
-        found: list[NDArray[np.uint8]] = []
-        sure: list[Tensor] = []
-        for _, output in context.sweep(data, data.target, predictor=context.modules["teacher"]):
+        sure = Numbers()
+        sweep = context.sweep(
+            data,
+            data.target,
+            "labelling",
+            predictor=context.modules["teacher"],
+            tallies={"sure": sure},
+            shapes={"labels": data.target.size},
+        )
+        for indices, output in sweep:
+            if (context.stretch, indices[0]) == self.crash_in_sweep:
+                raise CrashError
             probability, label = output.logits.softmax(dim=1).max(dim=1)
-            sure.append(probability.flatten())
-            found += list(label.to(torch.uint8).numpy())
-        self.threshold = torch.cat(sure).median().item()
-        self.labels = context.store("labels", found, data.target.size)
+            sure.values += probability.flatten(1).median(dim=1).values.tolist()
+            sweep.put(labels=label.to(torch.uint8))
+        self.threshold = sum(sure.values) / len(data.target)
+        self.labels = sweep.references["labels"]
         self.subset = [index % len(data.target)]
         context.notes |= {"threshold": self.threshold, "round": index}
         if index == self.crash_in_round:

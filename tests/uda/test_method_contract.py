@@ -19,10 +19,12 @@ from autoadapt.errors import DataError
 from autoadapt.networks.build import build
 from autoadapt.networks.contract import SegmentationNetwork
 from autoadapt.plugins import available, find
+from autoadapt.seeding import generator
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.checkpoints import read_checkpoint
 from autoadapt.training.fit import Fitted, Loop, Progress, fit
 from autoadapt.training.model import card_of, load_model, save_model
+from autoadapt.uda import _sweep
 from autoadapt.uda.base import Context, Method, Phase
 
 CPU = torch.device("cpu")
@@ -79,7 +81,12 @@ def reports_of(
     method: Method, network: SegmentationNetwork, data: TrainingData
 ) -> list[Mapping[str, float]]:
     seen: list[Mapping[str, float]] = []
-    train(method, network, data, on_progress=lambda progress: seen.append(progress.losses))
+
+    def look(progress: Progress) -> None:
+        if not progress.doing:
+            seen.append(progress.losses)
+
+    train(method, network, data, on_progress=look)
     return seen
 
 
@@ -178,6 +185,58 @@ def test_resumed_training_equals_undisturbed_training(
         run(folder, new(name, warm_up=0.3))
         check_same(whole, read_checkpoint(folder / "checkpoint.pt"), f"crash {crash}")
         assert (folder / "steps.jsonl").read_text() == lines
+
+
+@every_method
+def test_a_pass_over_images_goes_on_behind_the_last_safe_one(
+    name: str,
+    tiny_architecture: Architecture,
+    toy_data: TrainingData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Crashes at images drawn by chance, in the passes of all rounds; a batch is one image."""
+    monkeypatch.setattr(_sweep, "SAVE_EVERY", 0.0)
+    settings = dataclasses.replace(SETTINGS, checkpoint_every=100)
+    data = dataclasses.replace(toy_data, batch_size=1)
+
+    def run(folder: Path, crash: int = -1) -> list[str]:
+        told: list[str] = []
+
+        def look(progress: Progress) -> None:
+            if progress.doing:
+                if len(told) == crash:
+                    raise CrashError
+                told.append(f"{progress.step} {progress.phase} {progress.doing}")
+
+        fresh = build(tiny_architecture, 4, seed=5)
+        train(new(name, warm_up=0.3), fresh, data, settings, folder=folder, on_progress=look)
+        return told
+
+    told = run(tmp_path / "whole")
+    assert bool(told) == (name in PASSING)
+    wanted = ended(tmp_path / "whole")
+    for crash in generator(1, name).permutation(len(told))[:2].tolist():
+        folder = tmp_path / f"crash{crash}"
+        with pytest.raises(CrashError):
+            run(folder, crash)
+        again = run(folder)
+        assert [text for text in again if text in told[crash:]] == told[crash:]
+        assert len(again) <= len(told) - crash + PASSES  # those that are over only say so
+        check_same(wanted, ended(folder), f"crash at {told[crash]}")
+
+
+PASSING = {"cbst", "ccm", "crst", "cycada", "dast", "fcan", "fda", "intra_da", "madan", "tpld"}
+"""Methods that pass over images between their steps, with the options of the smoke test."""
+
+PASSES = 3
+"""Most passes in a round."""
+
+
+def ended(folder: Path) -> list[Any]:
+    """Return what a training has left: checkpoint, log, and no other file."""
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.pt", "steps.jsonl"]
+    return [read_checkpoint(folder / "checkpoint.pt"), (folder / "steps.jsonl").read_text()]
 
 
 def crashing(method: Method, crash: int) -> Method:
@@ -303,7 +362,9 @@ def test_progress_goes_from_the_first_to_the_last_step(
 ) -> None:
     seen: list[Progress] = []
     fitted = train(new(name), network, toy_data, on_progress=seen.append)
-    assert [progress.step for progress in seen] == [1, 2, 3, 4, 5, 6]
+    steps = [progress for progress in seen if not progress.doing]
+    assert [progress.step for progress in steps] == [1, 2, 3, 4, 5, 6]
+    assert [progress.step for progress in seen] == sorted(progress.step for progress in seen)
     assert {progress.steps for progress in seen} == {6}
     assert fitted.steps == 6
     assert fitted.losses == seen[-1].losses

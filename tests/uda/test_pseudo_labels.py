@@ -7,14 +7,15 @@ import torch
 
 from autoadapt.data.batches import IGNORE
 from autoadapt.data.batching import FULL
+from autoadapt.data.images import spread_out
 from autoadapt.networks.build import build
 from autoadapt.networks.contract import upsample
 from autoadapt.space.architecture import Architecture
 from autoadapt.uda._pseudo_labels import (
     MirrorAverage,
     balanced_labels,
-    quantised,
     soft_labels,
+    strongest,
 )
 
 
@@ -53,16 +54,26 @@ def test_a_rare_class_wins_over_the_most_probable_one() -> None:
     assert labels.tolist() == [[[1, IGNORE]]]
 
 
-def test_bytes_of_soft_labels_sum_to_one_and_are_close() -> None:
+def test_the_largest_shares_of_soft_labels_are_kept_as_bytes() -> None:
     soft = torch.rand(2, 7, 3, 5).pow(4)
     soft /= soft.sum(dim=1, keepdim=True)
-    found = quantised(soft)
+    found = strongest(soft)
     assert found.dtype == torch.uint8
-    assert found.shape == (2, 3, 5, 7)
-    assert (found.long().sum(dim=-1) == FULL).all()
-    error = (found.float() / FULL - soft.permute(0, 2, 3, 1)).abs()
-    assert error.max() <= (0.5 * 7) / FULL
-    assert error.median() <= 0.5 / FULL
+    assert found.shape == (2, 3, 5, 2, 3)
+    assert (found[..., 1, :].long().sum(dim=-1) == FULL).all()
+    shares = torch.from_numpy(spread_out(found.numpy(), 7)).float() / FULL
+    wanted, classes = soft.permute(0, 2, 3, 1).sort(dim=-1, descending=True)
+    assert torch.equal(found[..., 0, :].long(), classes[..., :3])
+    kept = shares.gather(-1, classes)
+    assert (kept[..., 1:3] - wanted[..., 1:3]).abs().max() <= 0.501 / FULL
+    assert kept[..., 3:].eq(0).all()
+    lost = wanted[..., 3:].sum(dim=-1)
+    assert (kept[..., 0] - wanted[..., 0] - lost).abs().max() <= 1.01 / FULL
+
+
+def test_of_two_classes_both_are_kept() -> None:
+    soft = torch.tensor([0.2, 0.8]).reshape(1, 2, 1, 1)
+    assert strongest(soft).tolist() == [[[[[1, 0], [204, 51]]]]]  # 0.8 and 0.2 of 255
 
 
 def test_the_mirror_average_is_symmetric(tiny_architecture: Architecture) -> None:

@@ -14,6 +14,7 @@ from torch.nn import functional
 from autoadapt.config.settings import TrainingSettings
 from autoadapt.data.batches import IGNORE
 from autoadapt.data.batching import FULL
+from autoadapt.data.cache import write_rows
 from autoadapt.data.priors import spatial_prior
 from autoadapt.data.training import TrainingData
 from autoadapt.networks.build import build
@@ -271,7 +272,8 @@ def test_a_training_batch_shows_the_rare_class(
     loop = loop_in_round(method, network, data, tmp_path)
     maps = np.zeros((3, 32, 48), np.uint8)
     maps[:, 20, 30] = 2
-    method.rows = {"labels": loop.context.store("labels", maps, (32, 48))}
+    stored = write_rows(tmp_path / "labels-0.rows", maps, key="labels", shape=(32, 48))
+    method.rows = {"labels": stored.path.name}
     method.shares = [0.9, 0.05, 0.0005, 0.04]
     view = method.view(loop.context, data, loop.stretches[0].phase)
     batches = [method.draw(view, step).further["pseudo"] for step in range(4)]

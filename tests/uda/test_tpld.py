@@ -130,7 +130,9 @@ def network(tiny_architecture: Architecture) -> SegmentationNetwork:
 
 
 def probabilities_of(method: Tpld, loop: Loop, data: TrainingData) -> Tensor:
-    return torch.cat(list(method.predictions(loop.context, data)))
+    labelling = method.labelling(loop.context, data)
+    sweep = labelling.sweep("looking", {})
+    return torch.cat([labelling.probabilities(output) for _, output in sweep])
 
 
 def test_the_first_phase_stores_denser_labels_than_the_thresholds_give(
