@@ -23,7 +23,7 @@ coverage:
 	$(PYTHON) -m pytest -n 2 --cov --cov-report=term
 
 bench:
-	for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
+	for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(PYTHON) $$script || exit 1; done
 
 wheel:
 	$(PYTHON) -m build --wheel

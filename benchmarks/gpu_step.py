@@ -45,7 +45,7 @@ from autoadapt.uda.advent import Advent
 
 CLASSES, IMAGES, RATE = 19, 4, 2.5e-4
 SOURCE, TARGET = 0.0, 1.0
-Step = Callable[[], None]
+Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -108,23 +108,31 @@ class Released:
             for judge in self.judges.values()
         ]
 
-    def step(self, batch: StepBatch) -> None:
-        """Source loss, adversarial loss, both discriminators on both domains, all moves."""
+    def step(self, batch: StepBatch) -> dict[str, Tensor]:
+        """Source loss, adversarial loss, both discriminators on both domains, all moves.
+
+        Returns the weighted losses under the names that the loop gives them.
+        """
         for optimizer in (self.sgd, *self.adams):
             optimizer.zero_grad()
         self.judges.requires_grad_(False)
         source = self.levels(batch.source.images)
-        losses = {name: self.supervised(z, batch.source.labels) for name, z in source.items()}
-        back(losses["main"] + 0.1 * losses["aux"])
+        taught = {name: self.supervised(z, batch.source.labels) for name, z in source.items()}
+        losses = {"source": taught["main"], "source_aux": 0.1 * taught["aux"]}
+        back(losses["source"] + losses["source_aux"])
         target = self.levels(batch.target.images)
         fooled = {name: self.judge(name, information(z), SOURCE) for name, z in target.items()}
-        back(0.001 * fooled["main"] + 0.0002 * fooled["aux"])
+        losses |= {"fool_main": 0.001 * fooled["main"], "fool_aux": 0.0002 * fooled["aux"]}
+        back(losses["fool_main"] + losses["fool_aux"])
         self.judges.requires_grad_(True)
         for maps, label in ((source, SOURCE), (target, TARGET)):
             for name, logits in maps.items():
-                back(self.judge(name, information(logits.detach()), label) / 2)
+                told = self.judge(name, information(logits.detach()), label) / 2
+                back(told)
+                losses[f"tell_{name}"] = losses.get(f"tell_{name}", 0.0) + told
         for optimizer in (self.sgd, *self.adams):
             optimizer.step()
+        return {name: loss.detach() for name, loss in losses.items()}
 
     def levels(self, images: Tensor) -> dict[str, Tensor]:
         """Return both outputs at the size of the images."""

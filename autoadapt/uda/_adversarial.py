@@ -1,6 +1,7 @@
 """Adversarial alignment of output maps, shared by AdaptSegNet and AdvEnt."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from autoadapt.config.settings import Above0, NotNegative, Positive
 from autoadapt.data.batches import SourceBatch, TargetBatch
-from autoadapt.uda._discriminator import adam, judge, output_discriminator
-from autoadapt.uda._losses import SOURCE_LABEL, TARGET_LABEL
+from autoadapt.networks.contract import Output
+from autoadapt.uda._discriminator import adam, check_size, output_discriminator, scored
+from autoadapt.uda._losses import SOURCE_LABEL, TARGET_LABEL, domain_loss
 from autoadapt.uda.base import Context, Method, Needs, levels
 
 
@@ -48,33 +50,59 @@ class OutputAdversarial(Method):
             context.add(name, module, adam(module, self.discriminator_rate))
 
     def step(self, context: Context, source: SourceBatch, target: TargetBatch) -> dict[str, Tensor]:
-        """Source loss, fool the discriminators, train them on the same maps, move all."""
+        """Source loss, fool the discriminators, train them on the same maps, move all.
+
+        What a discriminator says of the target is asked once, for both: the network learns from
+        the gradient of fooling it, which ends at the maps, and the discriminator from telling.
+        """
         source_output, losses = context.supervised(source, self.aux_source_weight)
-        target_output = context.forward(target.images, "target")
-        target_maps = {name: self.represent(z) for name, z in levels(target_output).items()}
-        source_maps = {name: self.represent(z) for name, z in levels(source_output).items()}
+        output = context.forward(target.images, "target")
+        maps = {name: self.represent(z) for name, z in levels(output).items()}
+        cut = {name: one.detach().requires_grad_() for name, one in maps.items()}
+        said = {name: self.scores(context, name, one) for name, one in cut.items()}
+        factors = self.factors(output)
 
         weights = {"main": self.main_weight, "aux": self.aux_weight}
-        with context.frozen(*target_maps):
-            fooling = {
-                f"fool_{name}": weights[name] * self.judge(context, name, maps, SOURCE_LABEL)
-                for name, maps in target_maps.items()
-            }
-        context.backward(torch.stack(list(fooling.values())).sum())
+        fooling = {
+            f"fool_{name}": weights[name] * domain_loss(one, SOURCE_LABEL, self.loss, factors)
+            for name, one in said.items()
+        }
+        total = torch.stack(list(fooling.values())).sum()
+        torch.autograd.backward(list(maps.values()), context.gradients(total, list(cut.values())))
 
-        telling: dict[str, Tensor] = {}
-        for name in target_maps:
-            on_source = self.judge(context, name, source_maps[name].detach(), SOURCE_LABEL)
-            on_target = self.judge(context, name, target_maps[name].detach(), TARGET_LABEL)
-            telling[f"tell_{name}"] = (on_source + on_target) / 2
-            context.backward(telling[f"tell_{name}"])
-        context.update("network", *target_maps)
+        telling = self.tell(context, source_output, said, factors)
+        context.update("network", *maps)
         return losses | {name: loss.detach() for name, loss in (fooling | telling).items()}
 
-    def judge(self, context: Context, name: str, maps: Tensor, label: float) -> Tensor:
-        """Return the loss of one discriminator if ``maps`` came from the domain of ``label``.
+    def tell(
+        self,
+        context: Context,
+        source: Output,
+        said: Mapping[str, Tensor],
+        factors: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """Train the discriminators; ``said`` is what they say of the target, by name."""
+        telling: dict[str, Tensor] = {}
+        with torch.no_grad():
+            maps = {name: self.represent(z) for name, z in levels(source).items()}
+        for name, of_target in said.items():
+            of_source = self.scores(context, name, maps[name])
+            on_source = domain_loss(of_source, SOURCE_LABEL, self.loss)
+            on_target = domain_loss(of_target, TARGET_LABEL, self.loss, factors)
+            telling[f"tell_{name}"] = (on_source + on_target) / 2
+            own = [*context.modules[name].parameters()]
+            context.backward(telling[f"tell_{name}"], only=own)
+        return telling
+
+    def scores(self, context: Context, name: str, maps: Tensor) -> Tensor:
+        """Return what a discriminator says of maps (N, C, H, W), before any sigmoid.
 
         Raises:
             ConfigError: The maps are too small for the discriminator.
         """
-        return judge(context, name, maps, label, kind=self.loss)
+        check_size(maps)
+        return scored(context, name, maps)
+
+    def factors(self, output: Output) -> Tensor | None:
+        """Return factors on what is said of each place of target maps; absent: 1."""
+        return None

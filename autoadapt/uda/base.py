@@ -233,16 +233,32 @@ class Context:
             output: Output = module(images)
         return full_size(output, images)
 
-    def backward(self, loss: Tensor, *, keep_graph: bool = False) -> None:
+    def backward(
+        self, loss: Tensor, *, keep_graph: bool = False, only: Sequence[Tensor] | None = None
+    ) -> None:
         """Add the gradients of a loss; safe with autocast and accumulation.
 
         Args:
             loss: A scalar.
             keep_graph: Whether another loss will go back through the same forward pass.
+            only: The tensors that get gradients; absent: all that the loss depends on.
         """
+        self.scaled(loss).backward(  # type: ignore[no-untyped-call]
+            retain_graph=keep_graph, inputs=None if only is None else list(only)
+        )
+
+    def gradients(self, loss: Tensor, wanted: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the gradients of a loss that belong to tensors, and keep its graph.
+
+        For ``torch.autograd.backward`` of what the tensors were cut from: two losses with
+        different addressees may so share a pass. Safe with autocast and accumulation.
+        """
+        return torch.autograd.grad(self.scaled(loss), wanted, retain_graph=True)
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """Return a loss as it goes back: its part of the step, in the range of the precision."""
         loss = loss / self.settings.accumulate
-        scaled = loss if self.scaler is None else self.scaler.scale(loss)
-        scaled.backward(retain_graph=keep_graph)  # type: ignore[no-untyped-call]
+        return loss if self.scaler is None else self.scaler.scale(loss)
 
     def update(self, *names: str) -> None:
         """Move the named optimisers, in this order, once the last micro-batch is in.

@@ -25,6 +25,7 @@ from autoadapt.training.checkpoints import read_checkpoint
 from autoadapt.training.fit import Fitted, fit
 from autoadapt.uda._losses import cross_entropy, entropy
 from autoadapt.uda._sweep import Numbers
+from autoadapt.uda.adapt_seg_net import AdaptSegNet
 from autoadapt.uda.advent import Advent
 from autoadapt.uda.base import Context, Method, Needs, Phase, divided
 from autoadapt.uda.source_only import SourceOnly
@@ -413,6 +414,24 @@ def test_target_passes_without_weight_are_adaptation_only_through_batch_norm(
             assert torch.equal(passing[name], tensor) == same, name
         if "num_batches" not in name and "running" not in name:
             assert torch.equal(adversarial[name], tensor), name
+
+
+def test_local_weights_need_two_outputs_and_change_the_loss(
+    network: SegmentationNetwork, tiny_architecture: Architecture, toy_data: TrainingData
+) -> None:
+    """The weight of a place is 0.4 at least, and 40 times a disagreement more."""
+    settings = TrainingSettings(steps=1)
+    plain = Architecture.of("elastic_deeplab", {**tiny_architecture.values, "aux": False})
+    local = AdaptSegNet(local_weight=40.0, discriminator_width=4)
+    with pytest.raises(ConfigError, match=r"adapt_seg_net\.local_weight .* auxiliary one"):
+        train(local, build(plain, 4), toy_data, settings)
+    weighted = train(local, network, toy_data, settings).losses
+    without = AdaptSegNet(discriminator_width=4)
+    equal = train(without, build(tiny_architecture, 4, seed=5), toy_data, settings).losses
+    assert weighted["source"] == equal["source"]
+    for name in ("fool_main", "fool_aux"):
+        assert weighted[name] > 0.4 * equal[name]
+        assert weighted[name] != pytest.approx(equal[name], rel=0.01)
 
 
 @dataclass

@@ -9,17 +9,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
 from autoadapt.data.batches import IGNORE
+from autoadapt.networks.contract import Features, Output
 from autoadapt.uda._discriminator import output_discriminator
 from autoadapt.uda._losses import (
     SOURCE_LABEL,
     TARGET_LABEL,
     cross_entropy,
+    disagreement,
     domain_loss,
     entropy,
     self_information,
 )
+from autoadapt.uda.adapt_seg_net import AdaptSegNet
 
 
 def logits_of(probabilities: list[list[float]]) -> Tensor:
@@ -171,20 +175,37 @@ def test_adversarial_entropy_of_another_library(vectors: Path, domain: str, labe
 
 
 def test_locally_weighted_adversarial_loss(vectors: Path) -> None:
-    """Of CLAN, which is no method here: its plain form is ours, its weights are written out."""
+    """Of CLAN: the option ``local_weight`` of AdaptSegNet."""
     case = golden(vectors, "clan_weightmap_and_weighted_bce")
     judged = case["in_d_logits"].requires_grad_()
-    p1, p2 = case["in_p1"], case["in_p2"]
-
-    assert float(domain_loss(judged, 0.0).detach()) == pytest.approx(
-        float(case["out_loss_plain_label0"]), rel=1e-5
-    )
-    weights = 1.0 - torch.cosine_similarity(p1, p2, dim=1)[:, None]
+    plain = domain_loss(judged, 0.0)
+    assert float(plain.detach()) == pytest.approx(float(case["out_loss_plain_label0"]), rel=1e-5)
+    weights = disagreement(case["in_p1"], case["in_p2"])
     torch.testing.assert_close(weights, case["out_weightmap"], rtol=1e-5, atol=1e-6)
-    # Each place by itself, as the mean over one: alpha + beta * weight times our loss.
-    losses = torch.stack([domain_loss(place, 1.0) for place in judged.flatten()])
-    factors = float(case["in_alpha"]) + float(case["in_beta"]) * weights.flatten()
-    loss = (factors * losses).mean()
+
+    floor, weight = float(case["in_alpha"]), float(case["in_beta"])
+    method = AdaptSegNet(local_weight=weight, local_floor=floor)
+    logits = [case[name].log() for name in ("in_p1", "in_p2")]
+    factors = method.factors(
+        Output(logits[0], Features(logits[0], logits[1], logits[0]), logits[1])
+    )
+    loss = domain_loss(judged, 1.0, factors=factors)
+
     assert float(loss.detach()) == pytest.approx(float(case["out_loss_weighted_label1"]), rel=1e-5)
     (gradient,) = torch.autograd.grad(loss, judged)
     torch.testing.assert_close(gradient, case["out_grad_d_weighted_label1"], rtol=1e-4, atol=1e-7)
+
+
+def test_scores_are_enlarged_to_the_size_of_the_factors() -> None:
+    scores, factors = torch.randn(2, 1, 3, 4), torch.rand(2, 1, 6, 9)
+    enlarged = functional.interpolate(scores, (6, 9), mode="bilinear", align_corners=True)
+    wanted = (factors * functional.softplus(-enlarged)).mean()  # label 1
+    torch.testing.assert_close(domain_loss(scores, 1.0, factors=factors), wanted)
+
+
+def test_the_derivative_of_self_information_is_that_of_its_formula() -> None:
+    logits = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(self_information, logits)
+    sure = torch.tensor([0.0, -1e4, 800.0]).reshape(1, 3, 1, 1).requires_grad_()
+    (gradient,) = torch.autograd.grad(self_information(sure).sum(), sure)
+    assert gradient.eq(0).all()

@@ -15,6 +15,7 @@ from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.networks.checkpoints import load_weights
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
 from autoadapt.training.fit import Fitted, fit
+from autoadapt.uda._losses import TARGET_LABEL, domain_loss
 from autoadapt.uda.advent import Advent
 from autoadapt.uda.base import Context, Method
 from autoadapt.uda.min_ent import MinEnt
@@ -80,10 +81,10 @@ class ReplayedAdvent(Advent):
     def draw(self, data: TrainingData, step: int) -> StepBatch:
         return recorded(self.case, step)
 
-    def judge(self, context: Context, name: str, maps: Tensor, label: float) -> Tensor:
-        loss = super().judge(context, name, maps, label)
-        self.judged.append(loss.item())
-        return loss
+    def scores(self, context: Context, name: str, maps: Tensor) -> Tensor:
+        scores = super().scores(context, name, maps)
+        self.judged.append(domain_loss(scores, TARGET_LABEL).item())
+        return scores
 
 
 def replay(method: Method, case: Case, data: TrainingData, folder: Path | None) -> Fitted:
@@ -149,9 +150,9 @@ def test_two_official_steps_of_advent(
     weighted = steps_of(tmp_path, "source_aux", "source", "fool_aux", "fool_main")
     weights = [method.aux_source_weight, 1.0, method.aux_weight, method.main_weight]
     np.testing.assert_allclose(weighted / weights, case["out_losses"][:, :4], rtol=1e-4, atol=1e-6)
-    # Per step: main and aux are fooled, then main and aux judge source and target maps.
-    judged = np.array(method.judged).reshape(2, 6)
-    half_on_target = judged[:, [5, 3]] / 2
+    # Per step: main and aux see target maps, then source maps.
+    judged = np.array(method.judged).reshape(2, 4)
+    half_on_target = judged[:, [1, 0]] / 2
     np.testing.assert_allclose(half_on_target, case["out_losses"][:, 4:], rtol=1e-4, atol=1e-6)
     check_weights(fitted.network, part(case, "out_net."))
     for name in ("main", "aux"):
