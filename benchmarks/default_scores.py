@@ -132,11 +132,13 @@ def each(candidate: Candidate) -> None:
     """Print what each score adds to the pass over the sample, and what it takes to compute."""
     every = needs_of(available("scores")) - {"pool", "teacher"}
     full = candidate.collect(every)
-    plain = statistics.median(seconds(candidate.collect) for _ in range(ROUNDS))
-    extra = {
-        need: max(0.0, seconds(partial(candidate.collect, frozenset({need}))) - plain)
-        for need in sorted(every)
-    }
+    calls = {need: partial(candidate.collect, frozenset({need})) for need in sorted(every)}
+    turns = [
+        (seconds(candidate.collect), {need: seconds(call) for need, call in calls.items()})
+        for _ in range(3)
+    ]
+    plain = min(alone for alone, _ in turns)
+    extra = {need: max(0.0, min(more[need] for _, more in turns) - plain) for need in calls}
     print(
         f"pass over the sample {plain:.3f} s, everything measured {sum(extra.values()):.3f} s more"
     )

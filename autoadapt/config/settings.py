@@ -227,6 +227,9 @@ class TrainingSettings(Strict):
         precision: Autocast type; ``fp32`` switches autocast off.
         channels_last: Memory layout of images and network that suits half precision on a GPU.
         compile: Compile the network with ``torch.compile``: minutes at first, faster steps later.
+        ema: Keep a teacher for ``teacher_agreement``: a network whose weights and statistics
+            follow, of which each step keeps this share (0.99, say). A method with a teacher has
+            its own. Absent: none. It doubles the size of the model and changes no training.
         checkpoint_every: Steps between checkpoints.
     """
 
@@ -247,6 +250,7 @@ class TrainingSettings(Strict):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
     compile: bool = False
+    ema: Fraction | None = None
     checkpoint_every: Positive = 200
 
 

@@ -44,7 +44,7 @@ HOW: Mapping[Need, str] = {
     "dropped": "predictions without some of the channels of the deep features",
     "mixed": "predictions of mixed pairs of target images",
     "batch_norm": "predictions with the batch-norm statistics of each target image",
-    "teacher": "a method that trains a teacher, such as dacs",
+    "teacher": "a teacher: a method that trains one, such as dacs, or training.ema",
     "committee": "models that do not change; list their files under scoring.committee",
     "pool": "the predictions of all candidates, which a search does not know yet",
     "label_maps": "the predicted classes of the target images",

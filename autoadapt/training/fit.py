@@ -34,6 +34,7 @@ from autoadapt.training.checkpoints import read_checkpoint, write_checkpoint
 from autoadapt.training.schedule import Stretch, stretches
 from autoadapt.training.step_log import Losses, StepLog
 from autoadapt.uda._sweep import digest, remove_left
+from autoadapt.uda._teacher import TEACHER, average, teacher_of
 from autoadapt.uda.base import Context, Method, network_optimizer
 
 REPORT_EVERY = 10
@@ -201,6 +202,9 @@ class Loop:
         if self.settings.compile:
             self.network.compile()  # in place: names of weights stay as they are
         self.method.setup(self.context)
+        self.averages = self.settings.ema is not None and TEACHER not in self.context.modules
+        if self.averages:
+            self.context.add(TEACHER, teacher_of(self.network).eval())
         for group in self.groups():
             group["initial_lr"] = group["lr"]
         phases = self.method.phases(self.settings.steps)
@@ -311,6 +315,8 @@ class Loop:
             self.latest.add(self.step + 1, self.method.train_step(context, stretch.phase, batch))
         if context.scaler is not None and context.moved:
             context.scaler.update()
+        if self.averages and self.settings.ema is not None:
+            average(context.modules[TEACHER], self.network, self.step, self.settings.ema)
         self.step += 1
 
     def batches(self, view: TrainingData, start: int, stop: int) -> Iterator[list[StepBatch]]:

@@ -39,6 +39,7 @@ from autoadapt.space.architecture import Architecture
 from autoadapt.training.checkpoints import read_checkpoint
 from autoadapt.training.fit import Fitted
 from autoadapt.uda._ensemble import LogitEnsemble
+from autoadapt.uda._teacher import TEACHER, teacher_of
 from autoadapt.uda.base import Context, Method
 
 FORMAT = 2
@@ -293,6 +294,8 @@ def restored_modules(
     context = Context(network, network.num_classes, TrainingSettings(steps=1), device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         method.setup(context)
+    if states.keys() - context.modules.keys() == {TEACHER}:  # kept by the loop, not the method
+        context.add(TEACHER, teacher_of(network).eval())
     if context.modules.keys() != states.keys():
         raise CheckpointError(
             f"the model has the modules {sorted(states)}, but {type(method).__name__} with these "

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from autoadapt.networks.batch_norm import set_policy
 from autoadapt.networks.contract import SegmentationNetwork
 
+TEACHER = "teacher"
+"""Name of the module that holds one, whoever keeps it."""
+
 
 def teacher_of(student: SegmentationNetwork) -> SegmentationNetwork:
     """Return a copy that no optimiser moves.
@@ -32,11 +35,16 @@ def copy_weights(teacher: nn.Module, student: nn.Module) -> None:
     teacher.load_state_dict(student.state_dict())
 
 
+def share_kept(step: int, momentum: float) -> float:
+    """Return ``min(1 - 1 / (step + 1), momentum)``, what a teacher keeps of itself.
+
+    Step 0 copies the student, and early steps average over all students so far.
+    """
+    return min(1 - 1 / (step + 1), momentum)
+
+
 def follow(teacher: nn.Module, student: nn.Module, step: int, momentum: float) -> None:
     """Move the parameters of the teacher towards the student; buffers stay (Tarvainen 2017).
-
-    The weight kept is ``min(1 - 1 / (step + 1), momentum)``: step 0 copies, and early steps
-    average over all students so far.
 
     Args:
         teacher: Changed in place.
@@ -44,9 +52,24 @@ def follow(teacher: nn.Module, student: nn.Module, step: int, momentum: float) -
         step: Number of updates before this one.
         momentum: Largest weight kept, in [0, 1).
     """
-    kept = min(1 - 1 / (step + 1), momentum)
+    kept = share_kept(step, momentum)
     with torch.no_grad():
         mine: list[Tensor] = list(teacher.parameters())
         theirs: list[Tensor] = list(student.parameters())
         torch._foreach_mul_(mine, kept)
         torch._foreach_add_(mine, theirs, alpha=1 - kept)
+
+
+def average(teacher: nn.Module, student: nn.Module, step: int, momentum: float) -> None:
+    """Let a teacher that sees no images follow: ``follow``, and batch-norm statistics as well.
+
+    Counters and other whole numbers are copied.
+    """
+    follow(teacher, student, step, momentum)
+    kept = share_kept(step, momentum)
+    with torch.no_grad():
+        for mine, theirs in zip(teacher.buffers(), student.buffers(), strict=True):
+            if mine.is_floating_point():
+                mine.mul_(kept).add_(theirs, alpha=1 - kept)
+            else:
+                mine.copy_(theirs)

@@ -122,3 +122,15 @@ def test_a_missing_member_of_the_committee_stops_before_training(
         run_trial(task(tmp_path, tiny_architecture), settings)
     assert not list(tmp_path.glob("trial-0/*.jsonl"))
     assert not (tmp_path / "trial-0" / MODEL).exists()
+
+
+def test_any_method_has_a_teacher_where_the_training_keeps_one(
+    small_config: Path, tiny_architecture: Architecture, tmp_path: Path
+) -> None:
+    asked = ["scoring.scores=[teacher_agreement]", "search.method={name: min_ent}"]
+    without = run_trial(task(tmp_path, tiny_architecture), settings_of(small_config, *asked))
+    settings = settings_of(small_config, *asked, "search.training.ema=0.9")
+    record = run_trial(task(tmp_path, tiny_architecture, 1), settings)
+
+    assert "training.ema" in without.score_errors["teacher_agreement"]
+    assert -1 <= record.scores["teacher_agreement"] < 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from autoadapt.config.settings import TrainingSettings
 from autoadapt.data.training import TrainingData
@@ -15,8 +16,10 @@ from autoadapt.networks.build import build
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.checkpoints import read_checkpoint, write_checkpoint
 from autoadapt.training.fit import Fitted, Loop, Progress, fit, shares_of, tried_kernels
+from autoadapt.uda._teacher import average
 from autoadapt.uda.advent import Advent
 from autoadapt.uda.base import Method
+from autoadapt.uda.dacs import Dacs
 from autoadapt.uda.min_ent import MinEnt
 from autoadapt.uda.source_only import SourceOnly
 
@@ -258,3 +261,79 @@ def test_adamw_resumes(bench: Bench, tmp_path: Path) -> None:
     resumed, whole = bench.fit(folder=tmp_path, **common), bench.fit(**common)
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(resumed.network.state_dict()[name], tensor)
+
+
+def states(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def test_an_average_of_weights_and_statistics_by_hand() -> None:
+    teacher, student = nn.BatchNorm2d(1), nn.BatchNorm2d(1)
+
+    def set_all(module: nn.BatchNorm2d, value: float) -> None:
+        with torch.no_grad():
+            for tensor in (*module.parameters(), module.running_mean, module.running_var):
+                assert tensor is not None
+                tensor.fill_(value)
+            assert module.num_batches_tracked is not None
+            module.num_batches_tracked.fill_(int(value))
+
+    set_all(teacher, 100.0)
+    found = []
+    for step, value in enumerate((8.0, 4.0, 2.0, 0.0)):
+        set_all(student, value)
+        average(teacher, student, step, 0.6)
+        assert teacher.num_batches_tracked == int(value)
+        found.append([v.item() for v in (*teacher.parameters(), *list(teacher.buffers())[:2])])
+
+    # Copied; (8 + 4) / 2; then 0.6 of what was: 3.6 + 0.8, and 0.6 of that.
+    for values, expected in zip(found, (8.0, 6.0, 4.4, 2.64), strict=True):
+        assert values == pytest.approx([expected] * 4)
+
+
+@pytest.mark.parametrize("method", [SourceOnly, Advent])
+def test_a_teacher_follows_any_method_and_changes_nothing(
+    bench: Bench, method: type[Method]
+) -> None:
+    students = [states(bench.fit(method(), steps=steps, horizon=3).network) for steps in (1, 2, 3)]
+    kept = bench.fit(method(), steps=3, horizon=3, ema=0.4)
+
+    for name, tensor in states(kept.network).items():
+        torch.testing.assert_close(tensor, students[2][name], rtol=0, atol=0)
+    assert "teacher" not in bench.fit(method()).modules
+    teacher = kept.modules["teacher"]
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    for name, tensor in states(teacher).items():
+        one, two, three = (state[name] for state in students)
+        wanted = three if not tensor.is_floating_point() else 0.6 * three + 0.4 * (
+            0.6 * two + 0.4 * one
+        )  # fmt: skip
+        torch.testing.assert_close(tensor, wanted)
+
+
+def test_a_teacher_resumes_bit_for_bit(bench: Bench, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == 10 and not stopped:
+            stopped.append(True)
+            raise CrashError
+
+    stopped: list[bool] = []
+    options: dict[str, Any] = {"steps": 14, "ema": 0.9, "checkpoint_every": 5}
+    with pytest.raises(CrashError):
+        bench.fit(Advent(), folder=tmp_path, on_progress=stop, **options)
+    resumed = bench.fit(Advent(), folder=tmp_path, **options)
+    undisturbed = bench.fit(Advent(), **options)
+
+    for name, tensor in states(undisturbed.modules["teacher"]).items():
+        torch.testing.assert_close(
+            resumed.modules["teacher"].state_dict()[name], tensor, rtol=0, atol=0
+        )
+
+
+def test_a_method_with_a_teacher_keeps_its_own(bench: Bench) -> None:
+    alone, asked = bench.fit(Dacs()), bench.fit(Dacs(), ema=0.5)
+
+    for name, tensor in states(alone.modules["teacher"]).items():
+        torch.testing.assert_close(
+            asked.modules["teacher"].state_dict()[name], tensor, rtol=0, atol=0
+        )

@@ -27,6 +27,7 @@ from autoadapt.training.model import (
     save_model,
 )
 from autoadapt.uda.advent import Advent
+from autoadapt.uda.source_only import SourceOnly
 
 CPU = torch.device("cpu")
 
@@ -155,6 +156,25 @@ def test_modules_of_another_method_are_refused(path: Path) -> None:
     change(path, method={"name": "source_only", "options": {}})
     with pytest.raises(CheckpointError, match=r"modules \['aux', 'main'\], but SourceOnly"):
         load_model(path, CPU)
+
+
+def test_the_teacher_that_the_loop_kept_comes_back(
+    tiny_architecture: Architecture, toy_data: TrainingData, tmp_path: Path
+) -> None:
+    network = build(tiny_architecture, 4, seed=5)
+    fitted = fit(
+        SourceOnly(), network, toy_data, TrainingSettings(steps=2, ema=0.9), seed=0, device=CPU
+    )
+    method = PluginSettings(name="source_only")
+    card = card_of(tiny_architecture, toy_data.settings, toy_data.source.classes, method)
+    save_model(tmp_path / MODEL, fitted, card)
+
+    model = load_model(tmp_path / MODEL, CPU)
+
+    found = model.modules["teacher"].state_dict()
+    for name, tensor in fitted.modules["teacher"].state_dict().items():
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=0)
+    assert model.predictor is model.network
 
 
 def test_an_option_that_is_gone_is_named(path: Path) -> None:
