@@ -4,7 +4,7 @@ Everything is computed from plain columns of numbers, one entry per model.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -50,6 +50,7 @@ HEADER = (
 )
 CONTROL = "control"
 NAMED = "named beforehand"
+POOLED = "needs all models"
 GIVEN = "macs"
 """The control whose part in a correlation is taken out."""
 RANDOM = "random"
@@ -71,6 +72,7 @@ class CorrelationReport:
         protocol: What was named beforehand; everything else is exploratory.
         terms: What a combination is made of, by its name.
         absent: Why a combination cannot be had, by its name.
+        pooled: Scores that compare each model with all others, which no search can compute.
         groups: Name of the group of each model, e.g. its method; empty: all are of one.
         clusters: Equal for models that are one architecture, trained with several seeds or
             methods; empty: every model is one of its own.
@@ -93,6 +95,7 @@ class CorrelationReport:
     protocol: CorrelationProtocol | None = None
     terms: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    pooled: Collection[str] = ()
     groups: Sequence[str] = ()
     clusters: Sequence[str] = ()
     panels: Sequence[str] = ()
@@ -129,9 +132,14 @@ class CorrelationReport:
         return {**self.all_controls, **self.named, **self.scores}
 
     def kind(self, name: str) -> str:
-        """Return whether a column is a control, named beforehand, or a score like any other."""
+        """Return whether a column is a control, named beforehand, or a score like any other.
+
+        A score that needs the whole pool is of a kind of its own: it serves no search.
+        """
         if name in self.all_controls:
             return CONTROL
+        if name in self.pooled:
+            return POOLED
         return NAMED if name in self.named else "score"
 
     @cached_property

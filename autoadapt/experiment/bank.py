@@ -22,6 +22,7 @@ from autoadapt.errors import ConfigError, RunError
 from autoadapt.experiment.bank_file import Bank, BankModel, write_bank
 from autoadapt.experiment.committee import committee_hashes
 from autoadapt.experiment.executors import execute
+from autoadapt.experiment.pool import trial_of, with_pool_scores
 from autoadapt.experiment.reporting import (
     evaluation_path,
     facts,
@@ -40,7 +41,7 @@ from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.trial import Task
 from autoadapt.experiment.watching import Watcher
-from autoadapt.files import owning, write_json
+from autoadapt.files import owning, replacing, write_json
 from autoadapt.objective import Objective, calibrate
 from autoadapt.records import Record, finished
 from autoadapt.space import (
@@ -59,6 +60,9 @@ ASKING = MEASURING | {"search.trials", "bank.statistics"}
 """The same for the settings of the whole bank."""
 SCORED_WITH = "scored_with.json"
 """File of a cell: what the scores in its records depend on."""
+
+STATISTICS = "statistics"
+"""Folder beside the records of a bank."""
 
 POOL = 3
 """Random architectures looked at for each one that is trained."""
@@ -89,7 +93,9 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
         models = []
         for cell in cells(settings, plan):
             models += run_cell(cell, settings.bank, path, watcher)
+        models = with_pool_scores(models, settings, path, watcher)
         watcher.stage("writing the bank")
+        kept = publish_statistics(models, settings, path)
         bank = Bank(
             name=settings.name,
             space=settings.search.space,
@@ -97,7 +103,7 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
             fingerprint=fingerprint(settings),
             models=tuple(with_objectives(models, settings, whole)),
             reference_costs=dict(whole.controller.reference_costs),
-            facts=bank_facts(whole, settings.bank),
+            facts={**bank_facts(whole, settings.bank), "Statistics": kept},
             opened_labels=tuple(opened_labels(whole)),
         )
         write_bank(bank, path / "bank")
@@ -305,6 +311,31 @@ def evaluated(
 def is_evaluated(experiment: Experiment, record: Record) -> bool:
     """Whether the true metric of a model is already in its folder."""
     return evaluation_path(experiment, record).exists()
+
+
+def publish_statistics(
+    models: Sequence[BankModel], settings: ExperimentSettings, path: Path
+) -> str:
+    """Copy what was measured of each model beside the bank; return in words what that is.
+
+    ``bank/statistics/`` is a folder of its own, so that a bank can be published without.
+    """
+    question, target = Question.of(settings), path / "bank" / STATISTICS
+    sizes, kept = [], set()
+    for model in models:
+        trial = trial_of(model, path)
+        content = Answers(trial, question).statistics.read_bytes()
+        copy = target / trial.parent.parent.name / f"{trial.name}.npz"
+        if not copy.is_file() or copy.read_bytes() != content:
+            with replacing(copy) as file:
+                file.write(content)
+        sizes.append(len(content))
+        kept.add(copy)
+    for old in set(target.glob("*/*.npz")) - kept:
+        old.unlink()
+    what = {"maps": "class maps", "full": "class maps, sums over regions and samples"}
+    mean = sum(sizes) / max(1, len(sizes)) / 1e3
+    return f"{what[question.detail]}; {mean:.0f} kB per model, {sum(sizes) / 1e6:.1f} MB in all"
 
 
 def with_objectives(

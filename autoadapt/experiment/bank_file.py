@@ -97,6 +97,12 @@ class Bank:
     facts: Mapping[str, str] = field(default_factory=dict)
     opened_labels: tuple[str, ...] = ()
 
+    @property
+    def pooled(self) -> list[str]:
+        """Names of the scores that need all models of the bank, which no search can compute."""
+        described = self.fingerprint.get("scores", {})
+        return [name for name, one in described.items() if "pool" in one["needs"]]
+
     def common(self) -> dict[str, Any]:
         """Return all but the models as plain values."""
         known = {key: value for key, value in asdict(self).items() if key != "models"}

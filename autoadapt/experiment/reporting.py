@@ -309,6 +309,7 @@ def bank_report(banks: Sequence[Bank], request: Request = NOTHING_MORE) -> Corre
         controls=control_columns(records, request),
         comparisons=ENDPOINTS,
         panels=PANELS,
+        pooled={name for bank in banks for name in bank.pooled},
         groups=groups,
         clusters=[record.architecture.id for record in records],
         facts=first.facts,

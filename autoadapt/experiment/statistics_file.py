@@ -64,6 +64,7 @@ def arrays_of(statistics: Statistics, detail: Detail) -> dict[str, Array]:
         found["held_out_counts"] = held_out.counts.astype(np.int64)
     if detail == "full":
         found |= region_arrays(statistics.regions)
+        found["per_image"] = np.array(statistics.per_image)
         for name in ("source_features", "target_features", "source_outputs", "target_outputs"):
             found[name] = getattr(statistics, name).astype(np.float16)
         if held_out is not None:
@@ -142,6 +143,7 @@ def read_statistics(path: Path, costs: Mapping[str, float]) -> Statistics:
         costs=dict(costs),
         held_out=held_out_from(arrays),
         label_maps=arrays.get("target"),
+        per_image=int(arrays["per_image"]),
     )
 
 

@@ -53,7 +53,7 @@ L4 = np.float32(0.3205988979753252)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _compiled(function: Function) -> Function:
+def compiled(function: Function) -> Function:
     """Compile with Numba on first use, without the GIL; keep the machine code on disk if possible.
 
     Only fused multiply-adds are allowed to change the arithmetic: the rounding trick below does
@@ -66,7 +66,7 @@ def _compiled(function: Function) -> Function:
         return cast(Function, numba.njit(**options)(function))
 
 
-@_compiled
+@compiled
 def _largest(logits: Any, row: int, left: int, width: int, best: Any, top: Any) -> None:
     """Write the largest logit of each column to ``top`` and its class to ``best``.
 
@@ -95,7 +95,7 @@ def _largest(logits: Any, row: int, left: int, width: int, best: Any, top: Any) 
             top[j] = new if new > old else old
 
 
-@_compiled
+@compiled
 def _powers(
     logits: Any, row: int, left: int, width: int, top: Any, logs: Any, powers: Any, total: Any
 ) -> None:
@@ -122,7 +122,7 @@ def _powers(
             total[j] += power
 
 
-@_compiled
+@compiled
 def _logarithms(total: Any, width: int, inverse: Any, log_total: Any) -> None:
     """Write one over the sum of the powers of each column, and the log2 of the sum."""
     for j in range(width):
@@ -135,7 +135,7 @@ def _logarithms(total: Any, width: int, inverse: Any, log_total: Any) -> None:
         inverse[j] = ONE / total[j]
 
 
-@_compiled
+@compiled
 def _accumulate(
     logs: Any, powers: Any, width: int, inverse: Any, log_total: Any, columns: Any
 ) -> None:
@@ -147,7 +147,7 @@ def _accumulate(
             columns[1, c, j] += p * (logs[c, j] - log_total[j])
 
 
-@_compiled
+@compiled
 def _hand_over(columns: Any, j: int, end: int, sums: Any, region: int) -> None:
     """Add the accumulators of columns j to end - 1 to the sums of a region, and clear them."""
     if j < 0 or region < 0:
@@ -162,7 +162,7 @@ def _hand_over(columns: Any, j: int, end: int, sums: Any, region: int) -> None:
             sums[region, kind, c] += total
 
 
-@_compiled
+@compiled
 def _leave(row: int, labels: Any, current: Any, since: Any, columns: Any, tables: Any) -> None:
     """Hand over the columns whose region is another one in this row; few are.
 
@@ -184,7 +184,7 @@ def _leave(row: int, labels: Any, current: Any, since: Any, columns: Any, tables
         _hand_over(columns, start, j, sums, region)
 
 
-@_compiled
+@compiled
 def _count(labels: Any, best: Any, places: Any, hard: Any) -> None:
     """Count the most probable classes of one row, (R, C).
 
@@ -203,7 +203,7 @@ def _count(labels: Any, best: Any, places: Any, hard: Any) -> None:
         counters[places[j]] += 1
 
 
-@_compiled
+@compiled
 def _band(logits: Any, regions: Any, first: int, last: int, tables: Any) -> None:
     """Add some rows of the image to the tables (areas (R,), sums (R, 2, C), hard (R, C))."""
     classes = logits.shape[0]

@@ -125,6 +125,23 @@ class HeldOut:
     label_maps: NDArray[np.uint8] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """How far the K candidates of a closed pool agree (``_pool.pool_of``).
+
+    Attributes:
+        agreement: By measure, (K, K) agreement of each pair on the target; 1 with oneself.
+        ensemble: By measure, (K,) agreement with the ensemble of all; None if it is not known.
+        held_out_agreement: (K, K) share of labelled held-out source pixels where a pair agrees.
+        held_out_accuracy: (K,) share of them that is right.
+    """
+
+    agreement: Mapping[str, Float]
+    ensemble: Mapping[str, Float] | None = None
+    held_out_agreement: Float | None = None
+    held_out_accuracy: Float | None = None
+
+
 @dataclass(frozen=True)
 class Statistics:
     """Everything a label-free score may look at, for one candidate.
@@ -150,6 +167,8 @@ class Statistics:
         label_maps: (N, H, W) predicted classes of the target images, which need one size.
         classifier: (C, K) weights of the last layer, one row per class.
         untrained: Zero-cost proxies of the architecture by name, before training.
+        pool: All candidates of a closed pool; never there in a search.
+        place: Which of them this candidate is.
     """
 
     regions: tuple[RegionStatistics, ...]
@@ -166,6 +185,8 @@ class Statistics:
     label_maps: NDArray[np.uint8] | None = None
     classifier: Float | None = None
     untrained: Mapping[str, float] = field(default_factory=dict)
+    pool: Pool | None = None
+    place: int = 0
 
 
 def needed(value: Value | None, need: Need) -> Value:

@@ -1,51 +1,40 @@
 """Agreement with all other candidates, negated."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
-from autoadapt.scores._agreement import Agreement, pair_counts
-from autoadapt.scores.base import Need, Statistics, needed
+from autoadapt.scores._agreement import Measure
+from autoadapt.scores._pool import mean_agreement
+from autoadapt.scores.base import Need, Score, Statistics, needed
 
 
 @dataclass(frozen=True)
-class PoolAgreement(Agreement):
+class PoolAgreement(Score):
     """Minus the mean agreement of predictions with those of each other candidate.
 
     Agreement is better when larger, so it is **negated**: smaller is better. Needs the predictions
-    of the whole pool (``with_pool``), so it serves closed banks and no search: it is missing there.
+    of the whole pool, so it serves closed banks and no search: it is missing there.
 
-    Source: pairwise consensus; EnsV (NeurIPS 2024 D&B) compares with the mean instead.
+    Source: pairwise consensus (``scores.md`` 4.4, 8.1 S2).
 
     Attributes:
         measure: ``miou`` (an absent class is 0), ``kappa`` or ``accuracy``.
     """
 
     summary: ClassVar[str] = "minus the agreement with all other candidates"
-    opinion: ClassVar[Need] = "pool"
 
+    measure: Measure = "miou"
 
-def with_pool(statistics: Sequence[Statistics]) -> list[Statistics]:
-    """Return the statistics of candidates with their agreement with each other.
+    @property
+    def needs(self) -> frozenset[Need]:
+        """The whole pool."""
+        return frozenset({"pool"})
 
-    Raises:
-        ValueError: There is a single candidate, or one lacks ``label_maps``.
-    """
-    if len(statistics) < 2:
-        raise ValueError(f"a pool has at least 2 candidates, found {len(statistics)}")
-    maps = [needed(each.label_maps, "label_maps") for each in statistics]
-    classes = statistics[0].target_outputs.shape[1]
-    return [
-        replace(
-            each,
-            agreements={
-                **each.agreements,
-                "pool": tuple(
-                    pair_counts(maps[me], maps[other], classes)
-                    for other in range(len(maps))
-                    if other != me
-                ),
-            },
-        )
-        for me, each in enumerate(statistics)
-    ]
+    def __call__(self, statistics: Statistics) -> float:
+        """Return the value.
+
+        Raises:
+            ValueError: The pool is not known.
+        """
+        pool = needed(statistics.pool, "pool")
+        return 0.0 - float(mean_agreement(pool, self.measure)[statistics.place])

@@ -49,7 +49,8 @@ def test_every_score_gets_what_it_needs(
     assert record.status == "finished"
     # A network of two steps may predict a single class.
     single = {"dispersion", "silhouette", "calinski_harabasz", "class_mmd", "mixval"}
-    assert set(record.score_errors) - single == {"pool_agreement"}
+    pooled = {"pool_agreement", "spectral_agreement", "ensv", "aline_d"}
+    assert set(record.score_errors) - single == pooled
     assert set(record.scores) | set(record.score_errors) == set(available("scores"))
     assert -1 <= record.scores["teacher_agreement"] < 0
     assert 0 < record.scores["latency"] < 60

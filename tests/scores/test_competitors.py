@@ -21,7 +21,6 @@ from autoadapt.scores.class_ami import adjusted_mutual_information, k_means
 from autoadapt.scores.cot import apportioned
 from autoadapt.scores.hopkins import hopkins
 from autoadapt.scores.mmd import kernel_values
-from autoadapt.scores.pool_agreement import with_pool
 from autoadapt.scores.sliced_wasserstein import distances
 from autoadapt.scores.snd import BLOCK, density
 from autoadapt.scores.transfer_score import unevenness
@@ -246,24 +245,6 @@ def test_agreement_is_the_mean_over_opinions_and_negated() -> None:
     for measure, value in {"miou": 0.611111, "kappa": 0.627907, "accuracy": 0.75}.items():
         score = make("committee_agreement", {"measure": measure})
         assert score(statistics) == pytest.approx(-(value + 1) / 2, abs=1e-6)
-
-
-def test_pool_compares_each_with_all_others() -> None:
-    third = np.zeros(8, int)
-    maps = [each.astype(np.uint8).reshape(1, 2, 4) for each in (A, B, third)]
-    pool = with_pool([of_outputs(P, label_maps=one) for one in maps])
-
-    score = make("pool_agreement", {"measure": "accuracy"})
-    # A and B: 6 of 8; A has three 0, B three 0.
-    assert [score(each) for each in pool] == [
-        pytest.approx(-(0.75 + 0.375) / 2),
-        pytest.approx(-(0.75 + 0.375) / 2),
-        pytest.approx(-0.375),
-    ]
-    with pytest.raises(ValueError, match="at least 2 candidates, found 1"):
-        with_pool([of_outputs(P)])
-    with pytest.raises(ValueError, match="the predicted classes"):
-        with_pool([of_outputs(P), of_outputs(P)])
 
 
 def test_evenness_of_a_classifier() -> None:

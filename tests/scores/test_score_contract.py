@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from autoadapt import plugins
 from autoadapt.errors import ConfigError
 from autoadapt.scores._compute import compute, make
+from autoadapt.scores._pool import pool_of
 from autoadapt.scores.base import HOW, Float, HeldOut, RegionStatistics, Score, Statistics
 from autoadapt.scores.reent import Reent
 
@@ -35,7 +36,7 @@ def candidate(order: slice = slice(None)) -> Statistics:
     random = np.random.default_rng(7)
     opinions = (
         "mirrored", "jittered", "scaled", "dropped", "mixed_inter", "mixed_intra", "batch_norm",
-        "teacher", "committee", "ensemble", "pool",
+        "teacher", "committee", "ensemble",
     )  # fmt: skip
     return Statistics(
         regions=tuple(image(seed) for seed in range(5))[order],
@@ -57,6 +58,14 @@ def candidate(order: slice = slice(None)) -> Statistics:
         label_maps=random.integers(0, 4, size=(5, 3, 7)).astype(np.uint8),
         classifier=random.normal(size=(4, 6)),
         untrained={name: 0.5 * number for number, name in enumerate(ZERO_COST)},
+        pool=pool_of(
+            list(random.integers(0, 4, size=(5, 2, 3, 7)).astype(np.uint8)),
+            4,
+            ensemble=random.integers(0, 4, size=(2, 3, 7)).astype(np.uint8),
+            held_out=list(random.integers(0, 4, size=(5, 3, 4, 5)).astype(np.uint8)),
+            held_out_accuracy=random.random(5).tolist(),
+        ),
+        place=3,
     )
 
 
@@ -71,6 +80,7 @@ def bare() -> Statistics:
 def test_all_scores_are_listed_and_nothing_else() -> None:
     assert NAMES == [
         "ac_miou",
+        "aline_d",
         "atc",
         "batch_norm_agreement",
         "bnm",
@@ -95,6 +105,7 @@ def test_all_scores_are_listed_and_nothing_else() -> None:
         "domain_purity",
         "dropout_agreement",
         "ensemble_agreement",
+        "ensv",
         "entropy",
         "fisher",
         "flip_agreement",
@@ -137,6 +148,7 @@ def test_all_scores_are_listed_and_nothing_else() -> None:
         "softmax_corr",
         "source_accuracy",
         "source_miou",
+        "spectral_agreement",
         "synflow",
         "teacher_agreement",
         "transfer_score",
@@ -274,7 +286,7 @@ def test_a_network_that_gives_nan_has_a_reason_or_a_value_and_never_an_error(nam
     )
     values, errors = compute({name: make(name, {})}, broken)
 
-    counted = {"hard_div", "region_miou", "source_accuracy", "source_miou"}
+    counted = {"hard_div", "region_miou", "source_accuracy", "source_miou", "ensv", "aline_d"}
     views = name == "mixval" or name.endswith("_agreement")
     known = name in ("macs", "params", "latency") or bool(
         make(name, {}).needs & {"untrained", "curvature"}
