@@ -10,10 +10,13 @@ import pytest
 import yaml
 
 from autoadapt.config.load import from_plain
+from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
+from autoadapt.experiment.bank import run_bank
 from autoadapt.experiment.controller import Controller
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.trial import Task, record_of
+from autoadapt.experiment.watching import Watcher
 from autoadapt.records import Record
 from autoadapt.space import Architecture, SearchSpace, load
 
@@ -50,6 +53,39 @@ def small_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = f"data:\n  cache: {folder / 'cache'}\n"
     path.write_text(SMALL.replace("data:\n", cache, 1))
     return path
+
+
+SMALL_BANK = {"architectures": 3, "repeated": 0, "seeds": [4], "methods": ["dacs"]}
+
+
+@pytest.fixture(scope="session")
+def bank_settings(small_config: Path) -> Callable[..., ExperimentSettings]:
+    """Make the settings of a bank of three models, with what is asked of them, and changes."""
+
+    def make(*changes: str, **scoring: Any) -> ExperimentSettings:
+        known = {"images": 4, "scores": ["entropy"], **scoring}
+        return load_config(
+            small_config,
+            [
+                f"bank={json.dumps(SMALL_BANK)}",
+                "data.source.hold_out=2",
+                f"scoring={json.dumps(known)}",
+                "objective=ent",
+                *changes,
+            ],
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_bank(
+    bank_settings: Callable[..., ExperimentSettings], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The run folder of that bank, made with one score; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("banks") / "small"
+    run_bank(bank_settings(), folder, Watcher())
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
 from autoadapt.errors import CheckpointError, RunError
 from autoadapt.experiment.bank import run_bank
@@ -20,12 +19,6 @@ from autoadapt.experiment.watching import Watcher
 from autoadapt.scores._compute import compute
 from autoadapt.scores.base import Score, Statistics
 
-BANK = {
-    "architectures": 3,
-    "repeated": 0,
-    "seeds": [4],
-    "methods": ["dacs"],
-}
 SCORES = [
     "entropy",
     "reent",
@@ -47,42 +40,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 RESCORING = "autoadapt.experiment.rescoring"
+
 MakeSettings = Callable[..., ExperimentSettings]
 
 
 @pytest.fixture(scope="module")
-def settings_of(small_config: Path) -> MakeSettings:
-    """Make the settings of the small bank with other scores, and whatever else."""
-
-    def make(*changes: str, **scoring: Any) -> ExperimentSettings:
-        known = {"images": 4, "scores": ["entropy"], **scoring}
-        return load_config(
-            small_config,
-            [
-                f"bank={json.dumps(BANK)}",
-                "data.source.hold_out=2",
-                f"scoring={json.dumps(known)}",
-                "objective=ent",
-                *changes,
-            ],
-        )
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def old(settings_of: MakeSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bank that was made with one score."""
-    folder = tmp_path_factory.mktemp("banks") / "old"
-    run_bank(settings_of(), folder, Watcher())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def committee(old: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def committee(small_bank: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models, below one folder."""
     folder = tmp_path_factory.mktemp("committee")
-    for name, trial in zip("ba", sorted(old.glob("cells/*/trials/*"))[:2], strict=True):
+    for name, trial in zip("ba", sorted(small_bank.glob("cells/*/trials/*"))[:2], strict=True):
         (folder / name).mkdir()
         for part in ("model.safetensors", "model.json"):
             shutil.copy(trial / part, folder / name / part)
@@ -90,22 +56,24 @@ def committee(old: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def asked(settings_of: MakeSettings, committee: Path) -> ExperimentSettings:
+def asked(bank_settings: MakeSettings, committee: Path) -> ExperimentSettings:
     """The settings of the same bank with many scores."""
-    return settings_of(
+    return bank_settings(
         "objective=mmd_reent", scores=SCORES, options=OPTIONS, committee=[str(committee)]
     )
 
 
 @pytest.fixture
-def copy(old: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(old, tmp_path / "copy"))
+def copy(small_bank: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small_bank, tmp_path / "copy"))
 
 
 @pytest.fixture(scope="module")
-def scored(asked: ExperimentSettings, old: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scored(
+    asked: ExperimentSettings, small_bank: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A copy of the old bank that was scored anew."""
-    folder = Path(shutil.copytree(old, tmp_path_factory.mktemp("banks") / "scored"))
+    folder = Path(shutil.copytree(small_bank, tmp_path_factory.mktemp("banks") / "scored"))
     run_bank(asked, folder, Watcher())
     return folder
 
@@ -164,8 +132,8 @@ def test_scores_are_those_of_a_bank_made_with_them_bit_for_bit(
     )
 
 
-def test_nothing_of_the_training_changes(old: Path, scored: Path) -> None:
-    before = files_of(old, *TRAINED)
+def test_nothing_of_the_training_changes(small_bank: Path, scored: Path) -> None:
+    before = files_of(small_bank, *TRAINED)
     assert len(before) == 1 + 3 + 3 * 4
     assert files_of(scored, *TRAINED) == before
 
@@ -234,10 +202,10 @@ def test_a_committee_is_known_by_its_content(
 
 
 def test_places_of_committees(
-    settings_of: MakeSettings, committee: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bank_settings: MakeSettings, committee: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def files(*places: object) -> list[str]:
-        found = committee_files(settings_of(committee=[str(place) for place in places]))
+        found = committee_files(bank_settings(committee=[str(place) for place in places]))
         return [str(path.relative_to(committee)) for path in found]
 
     both = ["a/model.safetensors", "b/model.safetensors"]
@@ -250,7 +218,7 @@ def test_places_of_committees(
     with pytest.raises(CheckpointError, match=r"no model at .*; expected a model\.safetensors"):
         files(tmp_path)
     with pytest.raises(CheckpointError, match=r"scoring\.committee: no model at .*nowhere"):
-        committee_hashes(settings_of(committee=[str(tmp_path / "nowhere")]))
+        committee_hashes(bank_settings(committee=[str(tmp_path / "nowhere")]))
 
 
 @pytest.mark.parametrize(
@@ -264,10 +232,10 @@ def test_places_of_committees(
     ],
 )
 def test_other_training_is_refused(
-    settings_of: MakeSettings, old: Path, change: str, words: str
+    bank_settings: MakeSettings, small_bank: Path, change: str, words: str
 ) -> None:
     with pytest.raises(RunError, match="belongs to another config") as caught:
-        run_bank(settings_of(change), old, Watcher())
+        run_bank(bank_settings(change), small_bank, Watcher())
     assert words in str(caught.value)
 
 
@@ -302,11 +270,11 @@ def test_damaged_scores_are_named(asked: ExperimentSettings, scored: Path, tmp_p
 
 
 def test_another_convention_evaluates_again_beside_the_first(
-    settings_of: MakeSettings, copy: Path, old: Path
+    bank_settings: MakeSettings, copy: Path, small_bank: Path
 ) -> None:
     before = files_of(copy, *TRAINED)
-    notes = len(read_bank(old).opened_labels)
-    with_flip = settings_of("evaluation.convention.flip=true")
+    notes = len(read_bank(small_bank).opened_labels)
+    with_flip = bank_settings("evaluation.convention.flip=true")
     run_bank(with_flip, copy, Watcher())
     run_bank(with_flip, copy, Watcher())
     assert files_of(copy, *TRAINED) == before
@@ -314,8 +282,8 @@ def test_another_convention_evaluates_again_beside_the_first(
     assert bank.fingerprint["convention"]["flip"] is True
     assert len(bank.opened_labels) == 2 * notes
     assert len(list(copy.glob("cells/*/trials/*/evaluation-*.json"))) == 3
-    run_bank(settings_of(), copy, Watcher())
-    assert comparable(read_bank(copy)) == comparable(read_bank(old))
+    run_bank(bank_settings(), copy, Watcher())
+    assert comparable(read_bank(copy)) == comparable(read_bank(small_bank))
 
 
 def test_class_maps_are_kept(scored: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from autoadapt.scores._kernel import STRIP, _compiled, reference_statistics, region_statistics
+from autoadapt.scores._kernel import STRIP, compiled, reference_statistics, region_statistics
 from autoadapt.scores.base import RegionStatistics
 
 Logits = NDArray[np.float32]
@@ -197,4 +197,4 @@ def test_runs_where_machine_code_cannot_be_kept(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("numba.njit", read_only)
 
-    assert _compiled(len)([1, 2]) == 2
+    assert compiled(len)([1, 2]) == 2
