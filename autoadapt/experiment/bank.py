@@ -39,7 +39,7 @@ from autoadapt.experiment.rescoring import (
 )
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
-from autoadapt.experiment.trial import Task
+from autoadapt.experiment.trial import Task, needs_of, scores_of
 from autoadapt.experiment.watching import Watcher
 from autoadapt.files import owning, replacing, write_json
 from autoadapt.objective import Objective, calibrate
@@ -359,6 +359,7 @@ def fingerprint(settings: ExperimentSettings) -> dict[str, object]:
     if data.evaluation is not None:  # as images alone, like ``check_evaluation``
         sized = replace(data.evaluation, size=data.size_of("evaluation"))
         evaluation = open_target(replace(data, target=sized)).fingerprint
+    asked = "committee" in needs_of(scores_of(settings))
     keys = ("source", "target", "held_out", "classes", "normalisation")
     return {
         **{key: sample[key] for key in keys},
@@ -366,7 +367,7 @@ def fingerprint(settings: ExperimentSettings) -> dict[str, object]:
         "convention": json_of(settings.evaluation.convention),
         "sample": {
             **{key: sample[key] for key in ("images", "pixels_per_image", "regions", "seed")},
-            "committee": list(committee_hashes(settings)),
+            "committee": list(committee_hashes(settings)) if asked else [],
         },
         "scores": json_of(describe_scores(settings)),
     }
