@@ -46,7 +46,7 @@ TOP = (1, 5, 10)
 CURVE = 30
 """Up to how many models a curve of regrets goes."""
 SUBSETS = 200
-"""Subsets of models per point of a learning curve."""
+"""Subsets of models per point of a learning curve, and halvings to choose a score by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -409,9 +409,68 @@ def learning_curve(score: Float, ranking: Ranking) -> tuple[Index, Float]:
         counts = subset_counts(len(score), int(size), seed=ranking.seed, draws=SUBSETS)
         rho = counted_spearman(score, truth, counts)
         ends = interval_of(rho)
-        middle = math.nan if math.isnan(ends[0]) else float(np.nanmedian(rho))
-        rows.append((ends[0], middle, ends[1]))
+        rows.append((ends[0], middle_of(rho), ends[1]))
     return sizes, np.array(rows).reshape(-1, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the best of several scores is worth on architectures that did not choose it.
+
+    Attributes:
+        picked: How often each score was the best of a half; those that never were are left out.
+        rho: Median over the halvings of its ρ on the other half.
+        interval: Its 2.5 % and 97.5 % quantiles over the halvings.
+        seen: Median of its ρ on the half that chose it, which flatters it.
+    """
+
+    picked: Mapping[str, float]
+    rho: float
+    interval: tuple[float, float]
+    seen: float
+
+
+def choose_by_half(scores: Mapping[str, Float], ranking: Ranking) -> Choice | None:
+    """Choose the score with the smallest ρ on one half of the architectures, judge it on the other.
+
+    Over random halvings in which all models of an architecture stay together; none with fewer
+    than two scores or six architectures.
+
+    Args:
+        scores: (n,) each, NaN where a score is missing.
+        ranking: What they are compared with.
+    """
+    number = int(ranking.clusters.max()) + 1 if len(ranking.clusters) else 0
+    if len(scores) < 2 or number < 2 * SMALLEST:
+        return None
+    drawn = subset_counts(number, number // 2, seed=ranking.seed, draws=SUBSETS)
+    halves = [side[:, ranking.clusters] for side in (drawn, 1 - drawn)]
+    names, columns = list(scores), list(scores.values())
+    seen, unseen = (
+        np.array([known_spearman(score, ranking.truth, half) for score in columns])
+        for half in halves
+    )
+    best = np.argmin(np.nan_to_num(seen, nan=np.inf), axis=0)
+    places = np.arange(SUBSETS)
+    share = np.bincount(best, minlength=len(names)) / SUBSETS
+    order = np.argsort(-share, kind="stable")
+    return Choice(
+        picked={names[i]: float(share[i]) for i in order if share[i] > 0},
+        rho=middle_of(unseen[best, places]),
+        interval=interval_of(unseen[best, places]),
+        seen=middle_of(seen[best, places]),
+    )
+
+
+def middle_of(values: Float) -> float:
+    """Return the median; undefined values are left out, NaN if all are."""
+    return math.nan if np.isnan(values).all() else float(np.nanmedian(values))
+
+
+def known_spearman(score: Float, truth: Float, counts: Float) -> Float:
+    """Return ρ in each resample, (draws,), over the models that have the score."""
+    known = ~np.isnan(score)
+    return counted_spearman(score[known], truth[known], counts[:, known])
 
 
 def strongest_first(agreements: Sequence[Agreement]) -> list[Agreement]:

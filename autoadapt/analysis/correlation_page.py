@@ -73,6 +73,8 @@ FORESTS = 6
 def write_correlation(report: CorrelationReport, folder: Path) -> Path:
     """Write ``index.html``, ``correlation.csv|json``, ``models.csv`` and ``plots/``.
 
+    Where the protocol leaves out collapsed models, also ``correlation_without_collapsed.csv``.
+
     Returns:
         The page.
 
@@ -84,6 +86,8 @@ def write_correlation(report: CorrelationReport, folder: Path) -> Path:
         for drawing in parts:
             drawing.save(folder / "plots")
     write_text(folder / "correlation.csv", agreements_csv(report))
+    if report.trained is not None:
+        write_text(folder / "correlation_without_collapsed.csv", agreements_csv(report.trained))
     write_text(folder / "models.csv", models_csv(report))
     values = {"summary": summarise(report), "named": named_values(report), **as_json(report)}
     write_json(folder / "correlation.json", values)
@@ -312,7 +316,19 @@ def ranking_part(report: CorrelationReport, drawings: Drawings) -> list[Markup]:
     overview = [picture(one, class_="plot wide") for one in drawings.get("overview", ())]
     if not overview:
         return []
-    return [*overview, agreement_table(report), undefined_notes(report), *comparison_part(report)]
+    again = report.trained
+    fewer = again is not None and len(again.judged) < len(report.judged)
+    return [
+        *overview,
+        agreement_table(report),
+        undefined_notes(report),
+        *comparison_part(report),
+        *(
+            [tag("h3", "Without collapsed models"), agreement_table(again)]
+            if fewer and again
+            else []
+        ),
+    ]
 
 
 def comparison_part(report: CorrelationReport) -> list[Markup]:

@@ -29,6 +29,8 @@ RHO = "Spearman ρ with target mIoU (a good score is near −1)"
 STRENGTH = "−ρ with target mIoU (larger is better)"
 DASHES: tuple[tuple[float, ...], ...] = ((1, 0), (5, 2), (1, 1.5), (6, 2, 1, 2), (3, 1), (8, 3))
 """Line patterns that tell curves apart in black and white; drawn, then left out, in points."""
+READABLE = 60
+"""Columns of a map up to which its cells have room for a number."""
 GRID = 40
 """Places along a line of regression at which its band is known."""
 SHADES = colormaps["RdBu_r"]
@@ -250,7 +252,7 @@ def plot_heat_map(names: Sequence[str], matrix: Float, *, ax: Axes) -> Axes:
     mesh = ax.pcolormesh(
         edges, edges, shown, cmap=SHADES, vmin=-1, vmax=1, edgecolors=PAPER, linewidth=0.4
     )
-    for row, column in np.ndindex(shown.shape):
+    for row, column in np.ndindex(shown.shape) if number <= READABLE else ():
         if not np.isnan(shown[row, column]):
             write_share(ax, row, column, float(shown[row, column]), number)
     ax.set_xticks(np.arange(number), labels, rotation=90)

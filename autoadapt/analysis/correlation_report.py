@@ -15,11 +15,13 @@ from autoadapt import seeding
 from autoadapt.analysis.correlation import (
     TOP,
     Agreement,
+    Choice,
     Difference,
     GroupAgreement,
     Ranking,
     Side,
     as_floats,
+    choose_by_half,
     compare,
     correlate,
     ranking_of,
@@ -57,7 +59,7 @@ RANDOM = "random"
 """A control of random numbers: what chance alone gives in this bank."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CorrelationReport:
     """A bank of models with their scores and their true metric.
 
@@ -199,6 +201,13 @@ class CorrelationReport:
         known = (one for one in self.agreements if one.name in self.scores and not one.reason)
         common = (one for one in known if 2 * one.n >= len(self.judged))
         return sorted(common, key=lambda one: one.rho)
+
+    @cached_property
+    def choice(self) -> Choice | None:
+        """What the best of the scores is worth on architectures that did not choose it."""
+        return choose_by_half(
+            {one.name: self.values(one.name) for one in self.scored}, self.ranking
+        )
 
     @cached_property
     def differences(self) -> list[Difference]:
@@ -380,13 +389,9 @@ def as_json(report: CorrelationReport) -> dict[str, Any]:
         "bootstrap_draws": DRAWS,
         "permutations": PERMUTATIONS,
         "noise_ceiling": finite(report.ceiling),
-        "agreements": [
-            {
-                **{name: finite(value) for name, value in agreement_values(one, report).items()},
-                "within": [group_values(group) for group in one.within],
-            }
-            for one in report.agreements
-        ],
+        "agreements": all_values(report),
+        "without_collapsed": all_values(report.trained) if report.trained else None,
+        "best_by_half": choice_values(report.choice),
         "differences": [difference_values(one) for one in report.differences],
         "models": list(report.models),
         "groups": list(report.groups),
@@ -397,6 +402,26 @@ def as_json(report: CorrelationReport) -> dict[str, Any]:
         },
         "opened_labels": list(report.opened_labels),
     }
+
+
+def all_values(report: CorrelationReport) -> list[dict[str, Any]]:
+    """Return every column as plain values, with its correlation inside the groups."""
+    return [
+        {
+            **{name: finite(value) for name, value in agreement_values(one, report).items()},
+            "within": [group_values(group) for group in one.within],
+        }
+        for one in report.agreements
+    ]
+
+
+def choice_values(one: Choice | None) -> dict[str, Any] | None:
+    """Return what choosing by one half gives on the other as plain values."""
+    if one is None:
+        return None
+    low, high = map(finite, one.interval)
+    known = {"picked": dict(one.picked), "rho": finite(one.rho), "seen": finite(one.seen)}
+    return {**known, "low": low, "high": high}
 
 
 def group_values(one: GroupAgreement) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 
-from autoadapt.analysis.correlation import TOP, Agreement
+from autoadapt.analysis.correlation import SUBSETS, TOP, Agreement
 from autoadapt.analysis.correlation_report import (
     HEADER,
     RANDOM,
@@ -183,7 +183,28 @@ def doubts(best: Agreement, report: CorrelationReport) -> list[str]:
             f"As the best of {len(report.scores)} scores it could still be chance "
             f"(corrected p {decimal(best.p_holm, 2)})."
         )
-    return [*sentences, *beside_controls(best, report), *pooling(best), *noise(report)]
+    return [
+        *sentences,
+        *chosen_by_half(report),
+        *beside_controls(best, report),
+        *pooling(best),
+        *noise(report),
+    ]
+
+
+def chosen_by_half(report: CorrelationReport) -> list[str]:
+    """Say what the best score is worth where it was not chosen."""
+    one = report.choice
+    if one is None or math.isnan(one.rho):
+        return []
+    name, share = next(iter(one.picked.items()))
+    low, high = one.interval
+    return [
+        f"Chosen on one half of the architectures and judged on the other, the best of "
+        f"{len(report.scored)} scores reaches ρ {decimal(one.rho, 2)} ({decimal(low, 2)} to "
+        f"{decimal(high, 2)}; on its own half {decimal(one.seen, 2)}); most often, in "
+        f"{percent(share, digits=0)} % of {SUBSETS} halvings, it is “{name}”."
+    ]
 
 
 def beside_controls(best: Agreement, report: CorrelationReport) -> list[str]:

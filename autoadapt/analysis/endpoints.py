@@ -6,6 +6,7 @@ way.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from autoadapt.analysis.correlation import Agreement, Difference
@@ -117,6 +118,7 @@ def size_interval(ends: tuple[float, float]) -> tuple[float, float]:
     return (max(0.0, low, -high), max(-low, high)) if not math.isnan(low) else ends
 
 
+@lru_cache(maxsize=8)  # text, page and files all ask for it
 def findings(report: CorrelationReport) -> Findings | None:
     """Return what the protocol of a report asks; none without a protocol or a true metric."""
     protocol = report.protocol

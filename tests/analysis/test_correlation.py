@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoadapt.analysis.correlation import Agreement, ranking_of, strongest_first
+from autoadapt.analysis.correlation import (
+    Agreement,
+    choose_by_half,
+    ranking_of,
+    strongest_first,
+)
 from autoadapt.analysis.correlation import correlate as correlate_with
 from autoadapt.analysis.ranks import pair_accuracy, regret_at, spearman
 from autoadapt.analysis.resampling import holm, permutation_p
@@ -196,3 +201,39 @@ def test_how_often_a_method_was_used_is_no_evidence() -> None:
     (found,) = correlate_with({"a": score.tolist()}, ranking)
     assert found.rho < -0.5
     assert found.p_value > 0.05
+
+
+def test_the_best_of_many_useless_scores_is_worth_nothing_elsewhere() -> None:
+    random = np.random.Generator(np.random.PCG64(0))
+    truth = random.normal(size=60)
+    noise = {f"noise {number}": random.normal(size=60) for number in range(30)}
+    found = choose_by_half(noise, ranking_of(truth.tolist()))
+    assert found is not None
+    assert found.seen < -0.3, "the best of thirty looks good where it was chosen"
+    assert abs(found.rho) < 0.15
+    assert sum(found.picked.values()) == pytest.approx(1)
+    assert len(found.picked) > 5
+
+
+def test_a_good_score_is_chosen_and_holds() -> None:
+    """Two of three models have it, in pairs of one architecture; halves are of architectures."""
+    random = np.random.Generator(np.random.PCG64(1))
+    truth = random.normal(size=48)
+    good = np.where(np.arange(48) % 3 == 0, np.nan, -truth + 0.1 * random.normal(size=48))
+    scores = {"noise": random.normal(size=48), "good": good}
+    clusters = [str(number // 2) for number in range(48)]
+    found = choose_by_half(scores, ranking_of(truth.tolist(), clusters=clusters))
+    assert found is not None
+    assert found.picked == {"good": 1.0}
+    assert found.rho < -0.95
+    low, high = found.interval
+    assert low <= found.rho <= high
+
+
+def test_nothing_to_choose() -> None:
+    truth = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    column = np.array(truth)
+    assert choose_by_half({"one": column}, ranking_of(truth)) is None
+    both = {"one": column, "two": -column}
+    assert choose_by_half(both, ranking_of(truth, clusters=list("aabbcc"))) is None
+    assert choose_by_half(both, ranking_of(truth)) is not None

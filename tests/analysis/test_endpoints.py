@@ -190,6 +190,11 @@ def test_the_page_shows_it_first(tmp_path: Path, read_page: ReadPage) -> None:
     assert "Left out as collapsed: model 4, model 21." in text
     content = json.loads((tmp_path / "correlation.json").read_text())
     assert content["named"]["all_models"]["primary"]["confirmed"] is True
+    assert {one["n"] for one in content["without_collapsed"]} == {22, 0}
+    assert content["best_by_half"]["picked"] == {"entropy": 1.0}
+    rest = (tmp_path / "correlation_without_collapsed.csv").read_text().splitlines()
+    assert len(rest) == 1 + len(content["agreements"])
+    assert text.count("Without collapsed models") == 2, "named beforehand, and all else"
     kinds = {one["score"]: one["kind"] for one in content["agreements"]}
     assert kinds == {
         "J": "named beforehand",
