@@ -17,7 +17,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from autoadapt import plugins
-from autoadapt.config.settings import PluginSettings
+from autoadapt.config.load import make
+from autoadapt.config.settings import PluginSettings, TrainingSettings
+from autoadapt.data.training import TrainingData
 from autoadapt.data.transforms import normalise
 from autoadapt.errors import CheckpointError, ExportError
 from autoadapt.experiment import export
@@ -29,8 +31,8 @@ from autoadapt.files import sha256_of
 from autoadapt.networks.build import build, find_family
 from autoadapt.networks.contract import Output, SegmentationNetwork
 from autoadapt.space.architecture import Architecture
-from autoadapt.training.fit import Fitted
-from autoadapt.training.model import MODEL, Card, Model, save_model
+from autoadapt.training.fit import Fitted, fit
+from autoadapt.training.model import MODEL, Card, Model, card_of, load_model, save_model
 
 CPU = torch.device("cpu")
 SIZE = (40, 56)
@@ -288,6 +290,31 @@ def test_every_family_is_exported(family: str, tmp_path: Path) -> None:
     (done,) = export_model(Model(card, network, network, CPU), tmp_path, formats=("torch",))
     assert "batch" in done.dynamic
     assert all(one.difference == 0 for one in done.parity)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", plugins.available("uda"))
+def test_what_every_method_predicts_with_is_exported_and_read_again(
+    name: str, tiny_architecture: Architecture, toy_data: TrainingData, tmp_path: Path
+) -> None:
+    """Discoverers and ensembles included; a predictor that is its network is so after loading."""
+    options = plugins.find("uda", name).smoke_options
+    chosen = PluginSettings(name=name, options=dict(options))
+    method = make("uda", chosen)
+    further = {"other": toy_data.source} if method.needs.sources > 1 else {}
+    data = dataclasses.replace(toy_data, further=further)
+    network = build(tiny_architecture, data.num_classes, seed=5)
+    fitted = fit(method, network, data, TrainingSettings(steps=1), seed=1, device=CPU)
+    card = card_of(tiny_architecture, data.settings, data.source.classes, chosen)
+    save_model(tmp_path / MODEL, fitted, card)
+    model = load_model(tmp_path / MODEL, CPU)
+    if fitted.predictor is network and name != "advent":
+        assert model.predictor is model.network  # its export is that of AdvEnt
+        return
+    (done,) = export_model(model, tmp_path, formats=["torch"])
+    pictures = np.random.default_rng(3).integers(0, 256, (2, 32, 48, 3), np.uint8)
+    program = load_exported(done.path)
+    assert np.array_equal(program.predict(pictures, (32, 48)), model.predict(pictures, (32, 48)))
 
 
 def test_a_model_file_is_not_taken_for_a_program(model: Model, tmp_path: Path) -> None:

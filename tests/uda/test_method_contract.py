@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from autoadapt.config.load import make
 from autoadapt.config.settings import PluginSettings, TrainingSettings
 from autoadapt.data.batches import SourceBatch, TargetBatch
+from autoadapt.data.cache import Rows as CachedRows
+from autoadapt.data.images import LabelledImages, UnlabelledImages
+from autoadapt.data.rows import JoinedRows
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.data.views import subset
 from autoadapt.errors import DataError
@@ -270,6 +273,53 @@ def test_a_saved_model_predicts_as_the_trained_one(
     assert torch.equal(model.forward(images).logits, wanted.logits)
     assert model.card.to_json() == json.loads(json.dumps(card.to_json()))
     assert not any(module.training for module in model.predictor.modules())
+
+
+@every_method
+def test_prediction_depends_on_extra_networks_only_where_the_method_says_so(
+    name: str, network: SegmentationNetwork, toy_data: TrainingData
+) -> None:
+    method, settings = new(name), dataclasses.replace(SETTINGS, steps=1)
+    fitted = train(method, network, toy_data, settings)
+    images = toy_data.draw(0).target.images
+    with torch.inference_mode():
+        before = fitted.predictor(images).logits
+        for module in fitted.modules.values():
+            for parameter in module.parameters():
+                parameter.add_(0.1)
+        after = fitted.predictor(images).logits
+    assert torch.equal(before, after) == (not method.needs.predictor)
+
+
+@every_method
+def test_labels_of_target_images_are_those_that_the_method_made(
+    name: str, network: SegmentationNetwork, toy_data: TrainingData, tmp_path: Path
+) -> None:
+    """Whatever a round trains on: labels lie in a file of the source or in one of the run."""
+    method, seen = new(name), []
+    known = {path for part in (toy_data.source, *toy_data.further.values()) for path in files(part)}
+
+    def view(context: Context, data: TrainingData, phase: Phase) -> TrainingData:
+        found: TrainingData = original(context, data, phase)
+        assert type(found.target) is UnlabelledImages
+        seen.extend(
+            path for part in (found.source, *found.further.values()) for path in files(part)
+        )
+        return found
+
+    original, method.view = method.view, view  # type: ignore[method-assign]
+    train(method, network, toy_data, folder=tmp_path)
+    made = {path for path in seen if path not in known}
+    assert {path.parent for path in made} <= {tmp_path}
+    assert bool(made) == (name in PASSING - {"cycada", "fcan", "madan"})  # these paint images
+
+
+def files(labelled: LabelledImages) -> set[Path]:
+    """Return the files that the labels of a set come from."""
+    rows = labelled.rows
+    parts = rows.parts if isinstance(rows, JoinedRows) else (rows,)
+    assert all(isinstance(part, CachedRows) for part in parts)
+    return {part.path for part in parts if isinstance(part, CachedRows)}
 
 
 @every_method
