@@ -12,7 +12,7 @@ from typing import Any
 
 from autoadapt.errors import ConfigError
 
-WORDS = {"data.formats": "data set format"}
+WORDS = {"data.formats": "data set format", "uda": "adaptation method"}
 """What a kind is called in messages, where its package is no word."""
 
 

@@ -1,6 +1,6 @@
 """One trial as one immutable value and one JSON line: the only truth that is shared."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +21,8 @@ class Record:
         costs: ``macs`` (multiply-adds at the search resolution) and ``params``.
         reason: Why a failed trial failed: ``nan``, ``out_of_memory``, ``lost_worker`` or
             ``error``, and one line of detail.
+        rounds: What the method noted of each of its rounds, such as the number of pixels that got
+            a pseudo-label.
         parents: Ids of the architectures it was made from; empty for a random one.
         seconds: Wall time; the only field that differs between two runs of the same search.
     """
@@ -36,6 +38,7 @@ class Record:
     losses: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     detail: str = ""
+    rounds: Sequence[Mapping[str, Any]] = ()
     origin: str = "random"
     parents: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -46,6 +49,7 @@ class Record:
         return fields | {
             "id": self.architecture.id,
             "architecture": self.architecture.to_json(),
+            "rounds": list(self.rounds),
             "parents": list(self.parents),
         }
 
@@ -60,6 +64,7 @@ class Record:
         try:
             known["architecture"] = Architecture.from_json(raw["architecture"])
             known["parents"] = tuple(raw.get("parents", ()))
+            known["rounds"] = tuple(raw.get("rounds", ()))
             return cls(**known)
         except (KeyError, TypeError) as error:
             raise RunError(f"not a trial record: {str(raw)[:80]}: {error}") from error

@@ -33,6 +33,15 @@ def test_a_record_comes_back_from_json(**known: Any) -> None:
     assert Record.from_json(json.loads(json.dumps(one.to_json()))) == one
 
 
+def test_notes_of_rounds_come_back_and_records_without_have_none() -> None:
+    rounds = ({"phase": "adapt", "labelled_pixels": 0, "thresholds": [1.0, 0.5]},)
+    one = record(rounds=rounds)
+    assert Record.from_json(json.loads(json.dumps(one.to_json()))).rounds == rounds
+    older = record().to_json()
+    del older["rounds"]
+    assert Record.from_json(older).rounds == ()
+
+
 def test_the_line_carries_the_id_for_readers() -> None:
     assert record().to_json()["id"] == ARCHITECTURE.id
 

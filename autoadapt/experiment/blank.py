@@ -7,9 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoadapt.config.load import make
-from autoadapt.config.settings import DataSettings, ExperimentSettings, PluginSettings, Size
+from autoadapt.config.settings import (
+    AdaptSettings,
+    DataSettings,
+    ExperimentSettings,
+    SearchSettings,
+    Size,
+)
 from autoadapt.data.images import LabelledImages, UnlabelledImages
 from autoadapt.data.views import joined
+from autoadapt.errors import ConfigError
 from autoadapt.experiment.trial import Domains, training_data
 from autoadapt.networks.contract import SegmentationNetwork
 from autoadapt.uda.base import Method
@@ -71,12 +78,29 @@ def check_methods(
         classes: Of the task.
 
     Raises:
-        ConfigError: A method cannot train this network on these data sets.
+        ConfigError: A method cannot train this network on these data sets; says which.
     """
-    adapt = settings.adapt
-    asked: list[PluginSettings] = [settings.search.method, *([adapt.method] if adapt else [])]
+    parts: dict[str, SearchSettings | AdaptSettings] = {"search": settings.search}
+    if settings.adapt is not None:
+        parts["adapt"] = settings.adapt
+    for key, part in parts.items():
+        check_method(settings, part, network, classes, key=key)
+
+
+def check_method(
+    settings: ExperimentSettings,
+    part: SearchSettings | AdaptSettings,
+    network: SegmentationNetwork,
+    classes: tuple[str, ...],
+    *,
+    key: str,
+) -> None:
+    """Let the method of one part of an experiment say what it lacks; see ``check_methods``."""
     domains = blank_domains(settings.data, classes)
-    for one in asked:
-        method: Method = make("uda", one)
+    try:
+        method: Method = make("uda", part.method)
         data = training_data(method, domains, settings.data, batch_size=1, seed=settings.seed)
         method.check(network, data)
+        method.check_start(part.weights is not None)
+    except ConfigError as error:
+        raise ConfigError(f"{key}.method: {error}") from None

@@ -6,14 +6,18 @@ from pathlib import Path
 
 from autoadapt.config.load import load as load_config
 from autoadapt.config.settings import ExperimentSettings
+from autoadapt.data.open import class_names
 from autoadapt.errors import RunError
 from autoadapt.experiment.adapt import overridden, roles_after_search, roles_of_networks
+from autoadapt.experiment.blank import check_method, check_methods
 from autoadapt.experiment.reporting import write_search_report
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.watching import Watcher
 from autoadapt.experiment.weights import find_starts, planned
 from autoadapt.files import owning
+from autoadapt.networks.build import skeleton
+from autoadapt.networks.contract import SegmentationNetwork
 from autoadapt.space import load
 
 
@@ -36,6 +40,7 @@ def run_search(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Pa
     Raises:
         AutoAdaptError: Something the user can mend; what was finished before is kept.
     """
+    check_methods(settings, *reference_of(settings))
     find_starts(settings)
     with owned_experiment(path, settings, watcher) as experiment:
         for plan in planned(settings):
@@ -80,6 +85,7 @@ def run_adapt(
     if not networks:
         RunFolder(path).settings()  # only a run has a winner
     adapt = overridden(settings.adapt, method, steps)
+    check_method(settings, adapt, *reference_of(settings), key="adapt")
     reference = load(settings.search.space).reference
     roles = roles_of_networks(networks, reference)
     with owned_experiment(path, settings, watcher) as experiment:
@@ -89,6 +95,12 @@ def run_adapt(
         experiment.adapt(roles, adapt)
         watcher.stage("writing the report")
         return write_search_report(experiment)
+
+
+def reference_of(settings: ExperimentSettings) -> tuple[SegmentationNetwork, tuple[str, ...]]:
+    """Return the reference of the space without memory for weights, and the classes of the task."""
+    classes = class_names(settings.data)
+    return skeleton(load(settings.search.space).reference, len(classes)), classes
 
 
 def place_of(

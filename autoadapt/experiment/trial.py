@@ -67,6 +67,7 @@ from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.fit import Fitted, Progress, fit, shares_of
 from autoadapt.training.model import MODEL, Model, card_of, load_model, save_model
+from autoadapt.training.step_log import STEPS, StepLog
 from autoadapt.uda.base import Method
 
 OnProgress = Callable[[int, Progress], None]
@@ -317,6 +318,7 @@ def evaluate_candidate(
         scores=scores,
         score_errors=errors,
         losses=dict(fitted.losses),
+        rounds=tuple(StepLog(task.folder / STEPS).rounds()),
     )
 
 
@@ -339,6 +341,7 @@ def train(
     """
     network = build(architecture, len(domains.classes), seed=derive(seed, "network"))
     trainer: Method = make("uda", method)
+    trainer.check_start(weights is not None)
     folder.mkdir(parents=True, exist_ok=True)
     start = None if weights is None else start_of(weights, data)
     if start is not None:

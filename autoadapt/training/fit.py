@@ -32,7 +32,7 @@ from autoadapt.networks.contract import SegmentationNetwork
 from autoadapt.seeding import derive
 from autoadapt.training.checkpoints import read_checkpoint, write_checkpoint
 from autoadapt.training.schedule import Stretch, stretches
-from autoadapt.training.step_log import Losses, StepLog
+from autoadapt.training.step_log import STEPS, Losses, StepLog
 from autoadapt.uda._sweep import digest, remove_left
 from autoadapt.uda._teacher import TEACHER, average, teacher_of
 from autoadapt.uda.base import Context, Method, network_optimizer
@@ -107,7 +107,7 @@ def fit(
     with own_randomness(seed, device), tried_kernels(device), place(folder) as scratch:
         loop = Loop(method, network, data, settings, seed, device, scratch)
         if folder is not None:
-            loop.log = StepLog(folder / "steps.jsonl")
+            loop.log = StepLog(folder / STEPS)
             loop.checkpoint = folder / "checkpoint.pt"
         loop.on_progress = on_progress
         loop.start = dict(start or {})

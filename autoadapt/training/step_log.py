@@ -14,6 +14,9 @@ from torch import Tensor
 from autoadapt.errors import TrainingDivergedError
 from autoadapt.files import write_text
 
+STEPS = "steps.jsonl"
+"""Name of the file in the folder of a training."""
+
 
 @dataclass
 class Losses:
@@ -62,6 +65,13 @@ class StepLog:
         line = {"step": step, "phase": phase, "stretch": number, **notes}
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+    def rounds(self) -> list[dict[str, Any]]:
+        """Return what ``append_round`` added, in order; nothing where there is no file."""
+        if not self.path.exists():
+            return []
+        lines = map(json.loads, self.path.read_text().splitlines())
+        return [line for line in lines if "stretch" in line]
 
     def cut(self, step: int, stretch: int) -> None:
         """Remove lines of later steps and rounds, which are about to come again, and a torn one.

@@ -52,6 +52,10 @@ class Hosted(Method):
         super().check(network, data)
         self.guest.check(network, data)
 
+    def check_start(self, weights: bool) -> None:
+        """Check what the host needs."""
+        self.guest.check_start(weights)
+
     def keeps_sources_apart(self) -> bool:
         """Do as the host does."""
         return self.guest.keeps_sources_apart()

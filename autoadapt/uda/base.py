@@ -63,6 +63,8 @@ class Needs:
         predictor: Whether prediction needs one of the extra networks too.
         one_size: Whether source and target images meet pixel by pixel, so that those of a batch
             must have one size.
+        stage_one: Whether it begins with what a network trained on the source says: without
+            ``warm_up`` it has to start from the weights of one.
     """
 
     aux: Literal["unused", "optional", "required"] = "optional"
@@ -71,6 +73,7 @@ class Needs:
     rounds: int = 0
     predictor: bool = False
     one_size: bool = False
+    stage_one: bool = False
 
     def listed(self) -> tuple[str, ...]:
         """Return the needs that go beyond one network and one source, a few words each."""
@@ -81,6 +84,7 @@ class Needs:
             "extra network in prediction": self.predictor,
             f"rounds: {self.rounds}": self.rounds > 0,
             "one size of images": self.one_size,
+            "warm-up, or a network trained on the source": self.stage_one,
         }
         return tuple(text for text, asked in found.items() if asked)
 
@@ -521,6 +525,22 @@ class Method(ABC):
             raise ConfigError(
                 f"{name} needs source and target images of one size, got {own[0]} and {own[1]} "
                 "(height, width); set data.crop, or one data.size for both"
+            )
+
+    def check_start(self, weights: bool) -> None:
+        """Refuse to begin with labels of a network that knows nothing.
+
+        Args:
+            weights: Whether the network starts from weights of a file.
+
+        Raises:
+            ConfigError: The method needs a trained network, and neither trains one nor gets one.
+        """
+        if self.needs.stage_one and not weights and self.warm_up == 0:
+            raise ConfigError(
+                f"{type(self).__name__} labels images with the network that it starts from, which "
+                "is untrained: warm_up is 0 and there are no weights; set warm_up above 0 (such as "
+                "0.5), or 'weights' beside the method to a model trained on the source"
             )
 
     def keeps_sources_apart(self) -> bool:

@@ -39,7 +39,7 @@ class Cbst(SelfTraining):
 
     summary = "self-training on the surest pixels of each class"
     paper = "Zou et al., Domain Adaptation via Class-Balanced Self-Training, ECCV 2018"
-    needs: ClassVar[Needs] = Needs(rounds=6)
+    needs: ClassVar[Needs] = Needs(rounds=6, stage_one=True)
     quick: ClassVar[Mapping[str, Any]] = {"rounds": 2, "portion": 0.3}
     smoke_options: ClassVar[Mapping[str, Any]] = {"spatial_priors": True}
 

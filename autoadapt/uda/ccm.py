@@ -69,7 +69,7 @@ class Ccm(Method):
 
     summary = "source images and pixels chosen by layout and look, target labels in rounds"
     paper = "Li et al., Content-Consistent Matching for Domain Adaptive Segmentation, ECCV 2020"
-    needs: ClassVar[Needs] = Needs(rounds=6)
+    needs: ClassVar[Needs] = Needs(rounds=6, stage_one=True)
     quick: ClassVar[Mapping[str, Any]] = {"rounds": 2}
     smoke_options: ClassVar[Mapping[str, Any]] = {"rounds": 2, "portion": 0.5, "source_pool": 1.0}
 

@@ -41,7 +41,7 @@ class Crst(SelfTraining):
 
     summary = "class-balanced self-training with regularised confidence"
     paper = "Zou et al., Confidence Regularized Self-Training, ICCV 2019"
-    needs: ClassVar[Needs] = Needs(rounds=3)
+    needs: ClassVar[Needs] = Needs(rounds=3, stage_one=True)
     quick: ClassVar[Mapping[str, Any]] = {"rounds": 1, "portion": 0.3}
     smoke_options: ClassVar[Mapping[str, Any]] = {}
 

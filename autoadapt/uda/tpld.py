@@ -59,7 +59,7 @@ class Tpld(SelfTraining):
 
     summary = "self-training with labels densified by voting, then from easy to hard images"
     paper = "Shin et al., Two-phase Pseudo Label Densification, ECCV 2020"
-    needs: ClassVar[Needs] = Needs(networks=("a discriminator",), rounds=9)
+    needs: ClassVar[Needs] = Needs(networks=("a discriminator",), rounds=9, stage_one=True)
     quick: ClassVar[Mapping[str, Any]] = {"rounds": 1, "second_rounds": 1, "portion": 0.3}
     smoke_options: ClassVar[Mapping[str, Any]] = {"discriminator_width": 4}
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from autoadapt.cli import main
+from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.files import owning
+from autoadapt.space.reading import locate
 from autoadapt.strategies import base as strategies
 
 CONFIG = """\
@@ -75,6 +77,74 @@ def test_a_search_that_cannot_start(
     assert words in complaint(capsys, "search", config, "--run", run, *overrides)
     records = run / "records.jsonl"
     assert not records.exists() or not records.read_text()
+
+
+METHODS = {
+    "search.method=advant": "did you mean 'advent'",
+    "search.method=madan": "search.method: Madan needs at least 2 labelled sources, the data has",
+    "search.method={name: crst, warm_up: 0}": "search.method: Crst labels images with the network",
+    "search.method={name: mic, host: ccm, host_options: {warm_up: 0}}": "search.method: Ccm labels",
+    "search.method={name: mic, host: dast, host_options: {round: 1}}": "did you mean 'rounds'",
+    "data.source.size=[32, 64]": "search.method: Fda needs source and target images of one size",
+    "search.space=": "search.method: adapt_seg_net.local_weight compares the main output",
+}
+
+
+@pytest.mark.parametrize("change", METHODS)
+def test_a_method_says_what_it_lacks_before_anything_is_opened(
+    change: str, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither images are decoded nor a record is begun."""
+    changes = [change]
+    if change.startswith("data"):
+        changes.append("search.method=fda")
+    if change.startswith("search.space"):
+        space = tmp_path / "plain.yaml"
+        text = locate("deeplab_tiny").read_text()
+        space.write_text(
+            text.replace("aux: [false, true]", "aux: [false]").replace("aux: true", "aux: false")
+        )
+        local = "search.method={name: adapt_seg_net, local_weight: 40}"
+        changes = [f"search.space={space}", local]
+    overrides = [part for one in changes for part in ("--set", one)]
+    said = complaint(capsys, "search", config, "--run", tmp_path / "run", *overrides)
+    assert METHODS[change] in said
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_method_of_the_winner_is_checked_before_the_search(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapt = "adapt={method: madan, training: {steps: 2}}"
+    said = complaint(capsys, "search", config, "--run", tmp_path / "run", "--set", adapt)
+    assert "adapt.method: Madan needs at least 2 labelled sources" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_method_of_an_adaptation_is_answered_with_the_nearest(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--architecture", "deeplabv2_vgg16", "--method", "min_net", "--run", tmp_path / "run")
+    adapt = ("--set", "adapt={training: {steps: 2}}")
+    said = complaint(capsys, "adapt", config, *words, *adapt)
+    assert "no adaptation method named 'min_net', did you mean 'min_ent'" in said
+    assert not (tmp_path / "cache").exists()
+
+
+def test_portions_that_select_no_pixel_are_no_failure(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    method = "{name: crst, rounds: 1, portion: 0, portion_growth: 0, warm_up: 0.5, mirror: false}"
+    overrides = ("--set", f"search.method={method}", "--set", "search.trials=1")
+    with pytest.raises(SystemExit) as caught:
+        main([str(part) for part in ("search", config, "--run", tmp_path / "run", *overrides)])
+    assert caught.value.code == 0
+    (record,) = RunFolder(tmp_path / "run").records()
+    assert record.status == "finished"
+    assert [(one["phase"], one["labelled_pixels"]) for one in record.rounds] == [
+        ("self_training", 0)
+    ]
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

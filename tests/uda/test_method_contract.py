@@ -296,7 +296,8 @@ def test_labels_of_target_images_are_those_that_the_method_made(
     name: str, network: SegmentationNetwork, toy_data: TrainingData, tmp_path: Path
 ) -> None:
     """Whatever a round trains on: labels lie in a file of the source or in one of the run."""
-    method, seen = new(name), []
+    method = new(name)
+    seen: list[Path] = []
     known = {path for part in (toy_data.source, *toy_data.further.values()) for path in files(part)}
 
     def view(context: Context, data: TrainingData, phase: Phase) -> TrainingData:
