@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -46,6 +47,26 @@ def replacing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         if isinstance(error, OSError) and error.errno in FULL:
             raise disk_full(path) from error
         raise
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, atomically; it is copied where the disk knows no such names.
+
+    Raises:
+        RunError: The disk is full.
+    """
+    if target.exists() and target.samefile(source):
+        return  # a rename onto another name of the same file would leave both
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}{LEFTOVER}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        with source.open("rb") as content, replacing(target) as file:
+            shutil.copyfileobj(content, file)
+        return
+    os.replace(temporary, target)
 
 
 def sweep(folder: Path) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from autoadapt.errors import RunError
 from autoadapt.files import (
     JsonLines,
+    link,
     owned,
     owning,
     replacing,
@@ -48,6 +49,30 @@ def failing(number: int) -> Callable[..., int]:
         raise OSError(number, os.strerror(number))
 
     return fail
+
+
+def test_a_linked_file_outlives_its_first_name_and_replaces_another(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "deep" / "target"
+    write_text(source, "weights")
+    for _ in range(2):
+        link(source, target)
+        assert target.samefile(source)
+        assert list(target.parent.iterdir()) == [target]
+    write_text(source, "others")
+    assert target.read_text() == "weights"
+    link(source, target)
+    source.unlink()
+    assert target.read_text() == "others"
+
+
+def test_a_file_is_copied_where_there_are_no_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autoadapt.files.os.link", failing(errno.EPERM))
+    write_text(tmp_path / "source", "weights")
+    link(tmp_path / "source", tmp_path / "target")
+    assert (tmp_path / "target").read_text() == "weights"
+    assert not (tmp_path / "target").samefile(tmp_path / "source")
 
 
 def test_replacing_is_all_or_nothing(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from autoadapt.analysis.drawing import (
 )
 from autoadapt.analysis.history import History, pareto_front
 from autoadapt.analysis.results import AdaptationResult, same_classes
+from autoadapt.analysis.selection import SelectedTraining, Snapshot
 from autoadapt.analysis.tables import quantity
 
 Float = NDArray[np.float64]
@@ -209,6 +210,49 @@ def plot_class_iou(results: Sequence[AdaptationResult], *, ax: Axes) -> Axes:
     ax.set(xlabel=f"{' / '.join(measures)} in %")
     legend_above(ax, columns=2)
     return ax
+
+
+def plot_snapshots(
+    trainings: Sequence[SelectedTraining], *, ax: Axes, metric: str | None = None
+) -> Axes:
+    """Draw the snapshots of each training over its steps; a ring marks the one that is used.
+
+    Seeds of a contender share colour and marker.
+
+    Args:
+        trainings: At least one.
+        ax: Where to draw.
+        metric: Draw the metric of this name instead of the objective.
+    """
+    names = list(dict.fromkeys(one.contender for one in trainings))
+    for one in trainings:
+        place = names.index(one.contender)
+        first = next(other for other in trainings if other.contender == one.contender)
+        values = [snapshot_value(snapshot, metric) for snapshot in one.snapshots]
+        steps = [snapshot.step for snapshot in one.snapshots]
+        look: Look = {
+            "color": SERIES[place % len(SERIES)],
+            "marker": MARKERS[place % len(MARKERS)],
+            "ms": 5,
+            "lw": 1.2,
+        }
+        ax.plot(steps, values, label=one.contender if one is first else "_", **look)
+        ring: Look = {"marker": "o", "mfc": "none", "mec": INK, "mew": 1.4, "ms": 12, "ls": "none"}
+        chosen = steps.index(one.selected)
+        label = "selected without labels" if one is trainings[-1] else "_"
+        ax.plot(steps[chosen], values[chosen], label=label, **ring)
+    title = "objective (smaller is better)" if metric is None else f"target {metric} in %"
+    ax.set(xlabel="step", ylabel=title)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_above(ax, columns=2)
+    return ax
+
+
+def snapshot_value(snapshot: Snapshot, metric: str | None) -> float:
+    """Return what is drawn of a snapshot; NaN where it is unknown."""
+    if metric is not None:
+        return 100 * snapshot.metric
+    return np.nan if snapshot.objective is None else snapshot.objective
 
 
 def ceiling(values: Float) -> float:

@@ -14,9 +14,16 @@ from autoadapt.analysis.plots import (
     plot_pareto,
     plot_parts,
     plot_score_pair,
+    plot_snapshots,
 )
 from autoadapt.analysis.report_content import Sample, SearchReport, summarise
 from autoadapt.analysis.report_page import report_page
+from autoadapt.analysis.selection import (
+    ANALYSIS,
+    selection_csv,
+    selection_json,
+    selection_markdown,
+)
 from autoadapt.analysis.tables import csv_table, results_csv
 from autoadapt.files import write_text
 from autoadapt.records import Record
@@ -42,6 +49,7 @@ SQUARE = (6.2, 4.6)
 def write_report(report: SearchReport, folder: Path) -> Path:
     """Write ``index.html``, ``plots/``, ``trials.csv`` and ``adaptation.csv``; return the page.
 
+    Where something was chosen among full models, also ``selection.csv``, ``.md`` and ``.json``.
     Each file is replaced as a whole, so a page that is open in a browser can be reloaded at any
     time while the search goes on.
 
@@ -54,6 +62,11 @@ def write_report(report: SearchReport, folder: Path) -> Path:
         drawing.save(folder / "plots")
     write_text(folder / "trials.csv", trials_csv(report))
     write_text(folder / "adaptation.csv", results_csv(report.adaptation))
+    if report.trainings or report.finalists:
+        chosen = report.trainings, report.finalists, report.metric
+        write_text(folder / "selection.csv", selection_csv(report.trainings))
+        write_text(folder / "selection.md", selection_markdown(*chosen))
+        write_text(folder / "selection.json", selection_json(*chosen))
     page = folder / "index.html"
     write_text(page, report_page(report, drawings))
     return page
@@ -72,6 +85,7 @@ def draw_all(report: SearchReport) -> dict[str, Drawing]:
         draw_pareto(report) if report.best_first else None,
         draw_pair(report),
         draw_classes(report),
+        *draw_snapshots(report),
         *(draw_confusion(one) for one in report.adaptation if one.confusion is not None),
     ]
     return {drawing.name: drawing for drawing in drawings if drawing}
@@ -136,6 +150,30 @@ def draw_classes(report: SearchReport) -> Drawing | None:
         description="Target values of each class and their mean, for each model",
         size=(9.6, 1.2 + rows),
     )
+
+
+def draw_snapshots(report: SearchReport) -> list[Drawing]:
+    """Draw the objective and, where it is known, the metric of the snapshots of each training."""
+    drawings = []
+    if any(one.objective is not None for each in report.trainings for one in each.snapshots):
+        drawings.append(
+            draw(
+                lambda ax: plot_snapshots(report.trainings, ax=ax),
+                name="snapshots",
+                description="Label-free objective of the snapshots of each training",
+                size=SQUARE,
+            )
+        )
+    if any(each.whole for each in report.trainings):
+        drawings.append(
+            draw(
+                lambda ax: plot_snapshots(report.trainings, ax=ax, metric=report.metric),
+                name="snapshots-metric",
+                description=f"Target {report.metric} of the same snapshots; {ANALYSIS}",
+                size=SQUARE,
+            )
+        )
+    return drawings
 
 
 def trials_csv(report: SearchReport) -> str:

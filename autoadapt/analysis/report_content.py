@@ -6,6 +6,12 @@ from functools import cached_property
 
 from autoadapt.analysis.history import History, ObjectiveOf, PartsOf, ranked, search_history
 from autoadapt.analysis.results import AdaptationResult
+from autoadapt.analysis.selection import (
+    ComparedFinalist,
+    SelectedTraining,
+    finalists_sentence,
+    selection_sentence,
+)
 from autoadapt.analysis.summary import adaptation_sentence, trials_sentence, winner_sentence
 from autoadapt.records import Record
 
@@ -41,6 +47,8 @@ class SearchReport:
         reference_objective: Its objective, where it was trained like a trial.
         samples: Predictions to look at.
         classes: Class names with the colour (red, green, blue; 0 to 255) of their predictions.
+        finalists: Candidates that were compared as full models, if several were.
+        trainings: Full trainings of which a snapshot was selected.
         adaptation: Results of full adaptation: the headline first, then what it is compared with.
         evaluation_words: How predictions were compared with labels, in sentences.
         opened_labels: One note for each time target labels were opened.
@@ -59,6 +67,8 @@ class SearchReport:
     reference_objective: float | None = None
     samples: Sequence[Sample] = ()
     classes: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    finalists: Sequence[ComparedFinalist] = ()
+    trainings: Sequence[SelectedTraining] = ()
     adaptation: Sequence[AdaptationResult] = ()
     evaluation_words: str = ""
     opened_labels: Sequence[str] = ()
@@ -78,6 +88,11 @@ class SearchReport:
         """Trials that have an objective, best first."""
         return ranked(self.records, self.objective)
 
+    @property
+    def metric(self) -> str:
+        """Headline of the evaluation, such as ``mIoU``."""
+        return self.adaptation[0].headline if self.adaptation else "mIoU"
+
     def origin(self, record: Record) -> str:
         """Return how a trial came about, with the name of a named network."""
         name = self.names.get(record.architecture.id)
@@ -94,6 +109,8 @@ def summarise(report: SearchReport) -> list[str]:
     sentences = [
         trials_sentence(report.records, report.planned),
         winner_sentence(report.records, report.objective, report.winner, report.reference_costs),
+        finalists_sentence(report.finalists, report.metric),
         adaptation_sentence(report.adaptation),
+        selection_sentence(report.trainings, report.metric),
     ]
     return [sentence for sentence in sentences if sentence]

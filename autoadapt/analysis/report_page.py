@@ -21,6 +21,7 @@ from autoadapt.analysis.page import (
 )
 from autoadapt.analysis.report_content import SearchReport, summarise
 from autoadapt.analysis.results import AdaptationResult, row_titles, same_classes
+from autoadapt.analysis.selection_page import selection_section
 from autoadapt.analysis.summary import reason_words, share_words
 from autoadapt.analysis.tables import decimal, duration, percent, quantity, result_cells
 from autoadapt.records import Record
@@ -30,6 +31,7 @@ CONTENTS = {
     "search": "Search",
     "winner": "Winner",
     "adaptation": "Adaptation",
+    "selection": "Selection",
     "samples": "Samples",
     "trials": "Trials",
     "labels": "Target labels",
@@ -45,12 +47,19 @@ def report_page(report: SearchReport, drawings: Mapping[str, Drawing]) -> str:
         search_section(drawings),
         winner_section(report),
         adaptation_section(report, drawings),
+        selection_section(report, drawings),
         samples_section(report),
         trials_section(report),
         labels_section(report.opened_labels),
         section("Settings", facts(report.facts), anchor="settings"),
-        contents=CONTENTS,
+        contents=contents(report),
     )
+
+
+def contents(report: SearchReport) -> dict[str, str]:
+    """Return the links at the top: to the sections that there are."""
+    chosen = bool(report.finalists or report.trainings)
+    return {anchor: name for anchor, name in CONTENTS.items() if chosen or anchor != "selection"}
 
 
 def page_header(report: SearchReport) -> Markup:

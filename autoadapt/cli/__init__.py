@@ -26,6 +26,10 @@ app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
+Snapshot = Annotated[
+    str | None,
+    typer.Option(help="Of a training: last or selected; absent: selected where there is one."),
+]
 Space = Annotated[str, typer.Argument(help="A shipped search space by name, or a YAML file.")]
 
 
@@ -81,6 +85,12 @@ def adapt(
         str | None, typer.Option(help="Adaptation method; absent: that of the config.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+    finalists: Annotated[
+        int | None, typer.Option(min=1, help="Best candidates compared as full models.")
+    ] = None,
+    select: Annotated[
+        bool, typer.Option("--select", help="Choose among snapshots without target labels.")
+    ] = False,
     architecture: Annotated[
         list[str] | None,
         typer.Option(help="A named network, or a file of one, instead of the winner."),
@@ -98,7 +108,16 @@ def adapt(
     settings = allowing_download(settings) if download else settings
     networks = architecture or []
     with watching() as watcher:
-        page = run_adapt(folder, settings, watcher, networks=networks, method=method, steps=steps)
+        page = run_adapt(
+            folder,
+            settings,
+            watcher,
+            networks=networks,
+            method=method,
+            steps=steps,
+            finalists=finalists,
+            select=select,
+        )
     print_summary(folder, page)
 
 
@@ -132,6 +151,10 @@ def evaluate(
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Evaluate all models as one: mean of the logits.")
     ] = False,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(help="Of each training: last, selected, or all with the best by labels."),
+    ] = None,
     changes: Changes = None,
     as_json: Json = False,
 ) -> None:
@@ -144,7 +167,14 @@ def evaluate(
     form = "json" if as_json else form
     with counting() as counted:
         table = evaluate_checkpoints(
-            checkpoints, data, changed, counted, form=form, pictures=pictures, ensemble=ensemble
+            checkpoints,
+            data,
+            changed,
+            counted,
+            form=form,
+            pictures=pictures,
+            ensemble=ensemble,
+            snapshot=snapshot,
         )
     if out is None:
         print(table)
@@ -194,11 +224,14 @@ def predict(
             min=0, help="Measure batch-norm statistics on the images first; share of old ones."
         ),
     ] = None,
+    snapshot: Snapshot = None,
 ) -> None:
     """Write a label map and a coloured overlay per image."""
     from autoadapt.experiment.commands import predict_checkpoint
 
-    written = predict_checkpoint(checkpoint, images, out, others=others or [], alpha=adabn)
+    written = predict_checkpoint(
+        checkpoint, images, out, others=others or [], alpha=adabn, snapshot=snapshot
+    )
     print(f"{len(written)} label maps and overlays in {out}")
 
 
@@ -207,11 +240,12 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="A model.safetensors, or its folder.")],
     out: Annotated[Path, typer.Option(help="Folder for the program and its card.")],
     form: Annotated[str, typer.Option("--format", help="torch, onnx or both")] = "both",
+    snapshot: Snapshot = None,
 ) -> None:
     """Write a program that runs without autoadapt, and compare it with the model."""
     from autoadapt.experiment.commands import export_checkpoint, export_formats
 
-    print(export_checkpoint(checkpoint, out, export_formats(form)))
+    print(export_checkpoint(checkpoint, out, export_formats(form), snapshot=snapshot))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from autoadapt.config.settings import (
     DatasetSettings,
     DataSettings,
     ExperimentSettings,
+    ObjectiveSettings,
     PluginSettings,
     nest_format,
 )
@@ -212,16 +213,30 @@ def plugins_of(settings: ExperimentSettings) -> list[tuple[Keys, str, PluginSett
 
 
 def score_names(settings: ExperimentSettings) -> tuple[str, ...]:
-    """Return the scores to compute: those asked for and those the objective needs."""
-    wanted = [term.score for term in settings.objective.terms if term.score not in COSTS]
+    """Return the scores to compute: those asked for and those that objectives need."""
+    terms = (term for one in objectives_of(settings).values() for term in one.terms)
+    wanted = [term.score for term in terms if term.score not in COSTS]
     return tuple(dict.fromkeys([*wanted, *settings.scoring.scores]))
+
+
+def objectives_of(settings: ExperimentSettings) -> dict[Keys, ObjectiveSettings]:
+    """Return the objective of the search and, where it is another, that of the selection.
+
+    The search measures the scores of both: its trials say how they are standardised.
+    """
+    found: dict[Keys, ObjectiveSettings] = {("objective",): settings.objective}
+    selection = settings.adapt.selection if settings.adapt else None
+    if selection is not None and selection.objective is not None:
+        found["adapt", "selection", "objective"] = selection.objective
+    return found
 
 
 def score_plugins(settings: ExperimentSettings) -> Iterator[tuple[Keys, PluginSettings]]:
     """Yield every score with its options and the key that asks for it."""
     asked: dict[str, Keys] = {}
-    for index, term in enumerate(settings.objective.terms):
-        asked.setdefault(term.score, ("objective", "terms", index, "score"))
+    for place_of, objective in objectives_of(settings).items():
+        for index, term in enumerate(objective.terms):
+            asked.setdefault(term.score, (*place_of, "terms", index, "score"))
     for index, name in enumerate(settings.scoring.scores):
         asked.setdefault(name, ("scoring", "scores", index))
     for name in score_names(settings):
@@ -434,6 +449,7 @@ def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
             f"search.trials is {settings.search.trials}",
         )
     yield from bank_contradictions(settings.bank)
+    yield from adapt_contradictions(settings)
     if settings.device == "cpu" and settings.executor.gpus:
         yield ("executor", "gpus"), "executor.gpus: asks for a GPU while device is cpu"
 
@@ -451,6 +467,23 @@ def bank_contradictions(bank: BankSettings | None) -> Iterator[Mistake]:
     for key, values in (("seeds", bank.seeds), ("methods", names)):
         if len(set(values)) < len(values):
             yield ("bank", key), f"bank.{key}: {list(values)} holds something twice"
+
+
+def adapt_contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
+    """Yield what full training cannot do."""
+    adapt, candidates = settings.adapt, settings.search.trials + len(settings.search.include)
+    if adapt is None:
+        return
+    if adapt.finalists > candidates:
+        text = f"adapt.finalists: {adapt.finalists} of {candidates} trials"
+        yield ("adapt", "finalists"), text
+    selection, last = adapt.selection, adapt.training.steps
+    if selection is not None and len(selection.steps(last)) < 2:
+        yield (
+            ("adapt", "selection"),
+            f"adapt.selection: there is no snapshot before the last of {last} steps to choose "
+            "from; take them more often, or from an earlier step on",
+        )
 
 
 def network_mistakes(settings: ExperimentSettings) -> Iterator[Mistake]:

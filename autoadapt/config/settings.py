@@ -5,6 +5,7 @@ docstring here say the same. Pydantic checks files at the border (``config/load.
 package these are plain dataclasses.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -482,11 +483,57 @@ class BankSettings(Strict):
     statistics: Literal["maps", "full"] = "maps"
 
 
+def switched(raw: Any) -> Any:
+    """Let ``true`` stand for a section with its defaults, and ``false`` for none."""
+    return {True: {}, False: None}[raw] if isinstance(raw, bool) else raw
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionSettings(Strict):
+    """Which snapshot of a full training is used, chosen without target labels.
+
+    The last step is always among the snapshots, and always kept.
+
+    Attributes:
+        snapshots: How many there are, evenly spaced from ``start`` to the last step.
+        every: Steps from one to the next, instead of a number of them.
+        start: Share of the steps before the first one may be taken: while the rate is high,
+            the order of snapshots is that of chance.
+        objective: What chooses, written like ``objective``; absent: that of the search.
+        keep: ``needed`` removes the weights of snapshots that were not chosen once everything is
+            scored and evaluated; ``all`` leaves them.
+        best_by_labels: Where there are labelled target images, also evaluate every snapshot, to
+            know what the choice without labels has cost. For analysis only: nothing is chosen by
+            it.
+    """
+
+    snapshots: Annotated[int, Field(ge=2)] = 5
+    every: Positive | None = None
+    start: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    objective: Annotated[ObjectiveSettings | None, BeforeValidator(with_named)] = None
+    keep: Literal["needed", "all"] = "needed"
+    best_by_labels: bool = True
+
+    def steps(self, last: int) -> tuple[int, ...]:
+        """Return after which steps of a training snapshots are taken, in order, ``last`` last."""
+        first = max(1, math.ceil(self.start * last))
+        if self.every is not None:
+            return (*(step for step in range(self.every, last, self.every) if step >= first), last)
+        gaps = self.snapshots - 1
+        return tuple(sorted({last - (last - first) * gap // gaps for gap in range(gaps + 1)}))
+
+
 @dataclass(frozen=True, kw_only=True)
 class AdaptSettings(Strict):
     """What happens to the winner, and to the references trained the same way.
 
     Attributes:
+        finalists: How many of the best candidates are trained fully; of several, the one whose
+            full models have the smallest objective is the winner.
+        selection: Choose among snapshots of each training without labels; ``true`` for the
+            defaults, absent: the last step is used. Off by default: it scores every snapshot, and
+            whether it beats the last step depends on how well the objective ranks models, which
+            ``autoadapt correlate`` can say.
         source_only: Also train the winner on source images alone.
         hand_crafted: Also train the space's reference architecture with the same method.
         networks: Named networks (or files of one) that are trained the same way.
@@ -496,6 +543,8 @@ class AdaptSettings(Strict):
 
     method: MethodChoice = field(default_factory=lambda: PluginSettings(name="advent"))
     training: TrainingSettings
+    finalists: Positive = 1
+    selection: Annotated[SelectionSettings | None, BeforeValidator(switched)] = None
     source_only: bool = True
     hand_crafted: bool = True
     networks: tuple[str, ...] = ()

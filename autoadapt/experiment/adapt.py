@@ -10,12 +10,19 @@ from pathlib import Path
 import torch
 
 from autoadapt.config.load import to_plain
-from autoadapt.config.settings import AdaptSettings, ExperimentSettings, PluginSettings
+from autoadapt.config.settings import (
+    AdaptSettings,
+    ExperimentSettings,
+    PluginSettings,
+    SelectionSettings,
+)
 from autoadapt.errors import RunError
 from autoadapt.experiment.evaluate import Labelled, evaluate
+from autoadapt.experiment.finalists import FINALIST, read_finalists
 from autoadapt.experiment.run_folder import RunFolder, differences
+from autoadapt.experiment.selection import snapshot_steps
 from autoadapt.experiment.trial import domains_of, pick_device, train
-from autoadapt.files import waiting_lock, write_json
+from autoadapt.files import sweep, waiting_lock, write_json
 from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.seeding import derive
 from autoadapt.space.architecture import Architecture
@@ -29,7 +36,8 @@ class Contender:
     """An architecture and the method it is fully trained with.
 
     Attributes:
-        role: ``winner`` of the search, ``reference`` of the space, or the name of a network.
+        role: ``winner`` of the search, ``finalist<n>`` where several are compared as full models,
+            ``reference`` of the space, or the name of a network.
     """
 
     role: str
@@ -51,27 +59,35 @@ def title_of(name: str) -> str:
     """Return how tables call the contender of a folder: ``winner, source-only``."""
     role, _, method = name.partition("-")
     known = {"reference": "hand-crafted"}
-    return f"{known.get(role, role)}, {method.replace('_', '-')}"
+    words = known.get(role) or FINALIST.sub(r"finalist \1", role)
+    return f"{words}, {method.replace('_', '-')}"
 
 
 def contender_folders(root: Path) -> list[Path]:
     """Return the folders of contenders below ``adapted/``: adapted winners first.
 
-    Adapted references and named networks follow, then what was trained on source alone.
+    Other finalists, adapted references and named networks follow, then what was trained on source
+    alone.
     """
+    chosen = read_finalists(root.parent)
+    first = {"winner": 0, "reference": 2} | ({chosen.winner: 0} if chosen else {})
 
     def order(folder: Path) -> tuple[bool, int, str, str]:
         role, _, method = folder.name.partition("-")
-        return method == "source_only", {"winner": 0, "reference": 1}.get(role, 2), role, method
+        place = first.get(role, 1 if FINALIST.fullmatch(role) else 3)
+        return method == "source_only", place, role, method
 
     return sorted(root.iterdir(), key=order) if root.is_dir() else []
 
 
 def roles_after_search(
-    winner: Architecture, reference: Architecture, adapt: AdaptSettings
+    winner: Architecture, reference: Architecture, adapt: AdaptSettings, *, role: str = "winner"
 ) -> dict[str, Architecture]:
-    """Return the winner and what it is compared with, by role; equal architectures once."""
-    asked = {"winner": winner}
+    """Return the winner and what it is compared with, by role; equal architectures once.
+
+    A winner that was one of several finalists keeps the role it had as such.
+    """
+    asked = {role: winner}
     if adapt.hand_crafted:
         asked["reference"] = reference
     return once(asked | labelled(adapt.networks))
@@ -97,16 +113,23 @@ def once(roles: Mapping[str, Architecture]) -> dict[str, Architecture]:
     return {role: architecture for architecture, role in first.items()}
 
 
-def contenders(roles: Mapping[str, Architecture], adapt: AdaptSettings) -> list[Contender]:
+def contenders(
+    roles: Mapping[str, Architecture],
+    adapt: AdaptSettings,
+    losers: Mapping[str, Architecture] | None = None,
+) -> list[Contender]:
     """Return each architecture with the method, then each on source alone if that is asked for.
 
     A warm-up belongs to adaptation methods alone; source-only training has the same number of
-    steps, schedule and batches.
+    steps, schedule and batches. Finalists that lost are trained with the method alone.
     """
-    methods = [adapt.method]
+    found = [
+        Contender(role, one, adapt.method) for role, one in {**roles, **(losers or {})}.items()
+    ]
     if adapt.source_only and adapt.method.name != "source_only":
-        methods.append(PluginSettings(name="source_only"))
-    return [Contender(role, roles[role], method) for method in methods for role in roles]
+        alone = PluginSettings(name="source_only")
+        found += [Contender(role, one, alone) for role, one in roles.items()]
+    return found
 
 
 def adapt_fully(
@@ -127,6 +150,8 @@ def adapt_fully(
         model = find_model(folder)
         if model is not None:
             return model
+        for place in (folder, *folder.glob("snapshots/*")):
+            sweep(place)
         if settings.threads:
             torch.set_num_threads(settings.threads)
         told = None
@@ -139,13 +164,19 @@ def adapt_fully(
             domains_of(settings.data),
             settings.data,
             weights=adapt.weights,
-            seed=derive(settings.seed, "adapt", seed),
+            seed=adaptation_seed(settings, seed),
             device=pick_device(settings),
             folder=folder,
             on_progress=told,
+            snapshots=snapshot_steps(adapt)[:-1],
         )
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     return folder / MODEL
+
+
+def adaptation_seed(settings: ExperimentSettings, seed: int) -> int:
+    """Return what the network and the batches of a full training follow from."""
+    return derive(settings.seed, "adapt", seed)
 
 
 def check_same_training(contender: Contender, adapt: AdaptSettings, folder: Path) -> None:
@@ -158,10 +189,15 @@ def check_same_training(contender: Contender, adapt: AdaptSettings, folder: Path
     plain = to_plain({"method": contender.method, "training": adapt.training})
     if adapt.weights is not None:
         plain["weights"] = to_plain(adapt.weights) | {"download": None}  # changes no weights
+    plain["snapshots"] = snapshot_steps(adapt)[:-1]
     now = json.loads(json.dumps({"id": contender.architecture.id, **plain}))
     if not path.exists():
         write_json(path, now)
-    elif (before := json.loads(path.read_text())) != now:
+        return
+    before = {"snapshots": [], **json.loads(path.read_text())}
+    if not now["snapshots"]:  # those that were taken for another command disturb nothing
+        now["snapshots"] = before["snapshots"]
+    if before != now:
         changed = "\n  ".join(differences(before, now))
         raise RunError(
             f"{folder} holds this contender trained in another way:\n  {changed}\n"
@@ -170,21 +206,49 @@ def check_same_training(contender: Contender, adapt: AdaptSettings, folder: Path
 
 
 def evaluation_of(
-    model: Path, images: Callable[[], Labelled], settings: ExperimentSettings, run: RunFolder
+    model: Path,
+    images: Callable[[], Labelled],
+    settings: ExperimentSettings,
+    run: RunFolder,
+    *,
+    why: str = "evaluation after full adaptation",
 ) -> Evaluation:
     """Return the evaluation that stands beside a model file; make it if it is not there."""
-    path = model.with_name("evaluation.json")
-    if path.exists():
-        return Evaluation.from_json(json.loads(path.read_text()))
-    run.note_labels_opened(str(model.relative_to(run.path)), "evaluation after full adaptation")
+    found = evaluation_beside(model)
+    if found is not None:
+        return found
+    path = evaluation_file(model)
+    run.note_labels_opened(str(model.relative_to(run.path)), why)
     loaded = load_model(model, pick_device(settings))
     result = evaluate(loaded, images(), settings.evaluation)
     write_json(path, result.to_json())
     return result
 
 
-def overridden(adapt: AdaptSettings, method: str | None, steps: int | None) -> AdaptSettings:
-    """Return the adaptation settings with another method or budget."""
+def evaluation_file(model: Path) -> Path:
+    """Return where the evaluation of a model file is."""
+    return model.with_name("evaluation.json")
+
+
+def evaluation_beside(model: Path) -> Evaluation | None:
+    """Return the evaluation that stands beside a model file, if there is one."""
+    path = evaluation_file(model)
+    return Evaluation.from_json(json.loads(path.read_text())) if path.exists() else None
+
+
+def overridden(
+    adapt: AdaptSettings,
+    method: str | None = None,
+    steps: int | None = None,
+    *,
+    finalists: int | None = None,
+    select: bool = False,
+) -> AdaptSettings:
+    """Return the adaptation settings with another method or budget, or with choices added."""
+    if finalists is not None:
+        adapt = dataclasses.replace(adapt, finalists=finalists)
+    if select and adapt.selection is None:
+        adapt = dataclasses.replace(adapt, selection=SelectionSettings())
     if method is not None and method != adapt.method.name:
         adapt = dataclasses.replace(adapt, method=PluginSettings(name=method))
     if steps is not None:

@@ -11,6 +11,7 @@ from typing import Any
 from autoadapt.analysis.confusion import draw_confusion
 from autoadapt.analysis.correlation_summary import correlation_text
 from autoadapt.analysis.report import summarise
+from autoadapt.analysis.selection import finalist_cells, selection_cells, selection_note
 from autoadapt.analysis.side_by_side import SideBySide, write_side_by_side
 from autoadapt.analysis.side_by_side import as_text as side_by_side_text
 from autoadapt.analysis.tables import quantity, results_text, text_table
@@ -55,6 +56,7 @@ from autoadapt.experiment.reporting import (
 )
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
+from autoadapt.experiment.selection import model_at
 from autoadapt.experiment.trial import device_named
 from autoadapt.experiment.validate import validate_models
 from autoadapt.experiment.watching import Watcher
@@ -83,6 +85,7 @@ def evaluate_checkpoints(
     form: str = "text",
     pictures: Path | None = None,
     ensemble: bool = False,
+    snapshot: str | None = None,
 ) -> str:
     """Compare models with the labelled target images of a config, side by side.
 
@@ -94,6 +97,7 @@ def evaluate_checkpoints(
         form: One of ``comparison.FORMATS``.
         pictures: Folder for the confusion matrices as PNG and SVG; absent: none.
         ensemble: Evaluate all models as one, which averages their logits.
+        snapshot: Which model of a training, as ``find_models`` takes it.
 
     Returns:
         The table, or JSON.
@@ -105,7 +109,8 @@ def evaluate_checkpoints(
     if form not in FORMATS:
         raise ConfigError(f"no format {form!r}; expected one of {', '.join(FORMATS)}")
     settings = settings_of(data, changes)
-    found = evaluate_models(find_models(checkpoints), settings, counting, ensemble=ensemble)
+    models = find_models(checkpoints, snapshot)
+    found = evaluate_models(models, settings, counting, ensemble=ensemble)
     if pictures is not None:
         for result in results_of(found):
             draw_confusion(result).save(pictures)
@@ -173,6 +178,7 @@ def predict_checkpoint(
     *,
     others: Sequence[Path] = (),
     alpha: float | None = None,
+    snapshot: str | None = None,
 ) -> list[Path]:
     """Predict images with a model or an exported program; return the label maps written.
 
@@ -183,9 +189,11 @@ def predict_checkpoint(
         others: Further models, with whose logits those of the first are averaged.
         alpha: Measure batch-norm statistics on these images first, with so many images of the
             training per image mixed in (AdaBN); absent: leave them.
+        snapshot: ``last`` or ``selected`` of the training whose folder is given; absent: the
+            selected one where there is one.
     """
     device = device_named("auto")
-    model = load_any(checkpoint, device)
+    model = load_any(model_at(checkpoint, snapshot), device)
     if others:
         members = [model, *(load_any(path, device) for path in others)]
         model = ensembled([only_models(one, "average logits with --with") for one in members])
@@ -223,10 +231,13 @@ def export_formats(choice: str) -> tuple[Format, ...]:
     return choices[choice]
 
 
-def export_checkpoint(checkpoint: Path, out: Path, formats: Sequence[Format]) -> str:
+def export_checkpoint(
+    checkpoint: Path, out: Path, formats: Sequence[Format], *, snapshot: str | None = None
+) -> str:
     """Export a model and return what was written and how close it comes to the model."""
     lines = []
-    for done in export_model(load_model(checkpoint, device_named("cpu")), out, formats=formats):
+    model = load_model(model_at(checkpoint, snapshot), device_named("cpu"))
+    for done in export_model(model, out, formats=formats):
         lines.append(f"{done.path}: free dimensions: {', '.join(done.dynamic) or 'none'}")
         lines += [f"  {one.line()}" for one in done.parity]
     return "\n".join(lines)
@@ -369,6 +380,12 @@ def summary_text(path: Path) -> str:
     lines = summarise(report)
     if report.adaptation:
         lines += ["", results_text(report.adaptation)]
+    if report.finalists:
+        lines += ["", text_table(*finalist_cells(report.finalists, report.metric))]
+    if report.trainings:
+        lines += ["", text_table(*selection_cells(report.trainings))]
+    if report.finalists or report.trainings:
+        lines += ["", selection_note(report.metric)]
     return "\n".join(lines)
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from autoadapt.analysis.results import AdaptationResult
+from autoadapt.analysis.selection import ANALYSIS, LABELLED
 from autoadapt.analysis.tables import (
+    percent,
     results_csv,
     results_latex,
     results_markdown,
@@ -19,16 +21,26 @@ from autoadapt.analysis.tables import (
 from autoadapt.config.conventions import convention_words
 from autoadapt.config.settings import ExperimentSettings, Normalisation, Resampling, Size
 from autoadapt.data.counting import Counting
-from autoadapt.errors import CheckpointError
+from autoadapt.errors import CheckpointError, ConfigError
 from autoadapt.experiment.adapt import contender_folders, title_of
 from autoadapt.experiment.evaluate import Labelled, evaluate, open_labelled
 from autoadapt.experiment.run_folder import RunFolder
+from autoadapt.experiment.selection import BEST_BY_LABELS, LAST, SNAPSHOTS, models_in
 from autoadapt.experiment.trial import pick_device
 from autoadapt.metrics.evaluation import Evaluation
-from autoadapt.training.model import MODEL, ensembled, find_model, load_model, locate
+from autoadapt.training.model import (
+    MODEL,
+    SELECTED,
+    ensembled,
+    find_model,
+    load_model,
+    locate,
+)
 
 FORMATS = ("text", "csv", "latex", "markdown", "json")
 MEASURES = {"iou": "IoU", "dice": "Dice"}
+KINDS = {"": "", LAST: " (last)", SELECTED: " (selected)", BEST_BY_LABELS: f" ({LABELLED})"}
+"""What a table adds to the name of a contender, by snapshot."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,7 @@ class ModelFile:
         place: The folder of all its seeds; the file itself where it has none.
         seed: With which it was trained, where its folder says so.
         run: The run folder it lies in, if it does.
+        snapshot: ``last``, ``selected`` or ``best_by_labels`` of a training that has them.
     """
 
     path: Path
@@ -47,18 +60,28 @@ class ModelFile:
     place: Path
     seed: int = 0
     run: RunFolder | None = None
+    snapshot: str = ""
 
 
-def find_models(paths: Sequence[Path]) -> list[ModelFile]:
+def find_models(paths: Sequence[Path], snapshot: str | None = None) -> list[ModelFile]:
     """Return the model files that paths stand for.
 
     A run folder stands for all models that were fully adapted in it, any other folder for the
     model in it. ``seed-<n>`` folders beside each other are seeds of one contender.
 
+    Args:
+        paths: Files and folders.
+        snapshot: Which of the models of a training: ``last``, ``selected``, or ``all`` side by
+            side; absent: the selected one where there is one.
+
     Raises:
         CheckpointError: There is no model at a path, or the same one twice.
+        ConfigError: There is no such kind of snapshot.
     """
-    files = [file for path in paths for file in _files_at(path)]
+    if snapshot not in (None, "all", *SNAPSHOTS):
+        known = ", ".join(("all", *SNAPSHOTS))
+        raise ConfigError(f"no snapshot named {snapshot!r}; expected one of {known}")
+    files = [file for path in paths for file in _files_at(path, snapshot)]
     files = [file.absolute() for file in files]
     twice = sorted({str(file) for file in files if files.count(file) > 1})
     if twice:
@@ -66,36 +89,44 @@ def find_models(paths: Sequence[Path]) -> list[ModelFile]:
     return _with_distinct_names([_model_file(file) for file in files])
 
 
-def _files_at(path: Path) -> list[Path]:
+def _files_at(path: Path, snapshot: str | None) -> list[Path]:
     if path.is_file():
         return [locate(path)]
     adapted = [
         file
         for folder in contender_folders(path / "adapted")
         for seed in sorted(folder.glob("seed-*"))
-        if (file := find_model(seed)) is not None
+        if find_model(seed) is not None
+        for file in models_in(seed, snapshot)
     ]
     if adapted:
         return adapted
-    alone = find_model(path)
-    if alone is None:
+    alone = models_in(path, snapshot)
+    if not alone:
         raise CheckpointError(
             f"no model at {path}; expected a {MODEL}, its folder, or a run folder with adapted "
             "models"
         )
-    return [alone]
+    return alone
 
 
 def _model_file(path: Path) -> ModelFile:
     path = path.absolute()
-    folder = path.parent
+    snapshot, folder = _snapshot_of(path.parent)
     run = next((RunFolder(p) for p in path.parents if (p / "records.jsonl").is_file()), None)
     seed = folder.name.removeprefix("seed-")
     if path.stem == "model" and seed != folder.name and seed.isdecimal():
         home = folder.parent
         name = title_of(home.name) if home.parent.name == "adapted" else home.name
-        return ModelFile(path, name, home, int(seed), run)
+        return ModelFile(path, name + KINDS[snapshot], home, int(seed), run, snapshot)
     return ModelFile(path, folder.name if path.stem == "model" else path.stem, path, 0, run)
+
+
+def _snapshot_of(folder: Path) -> tuple[str, Path]:
+    """Return which snapshot of a training lies in a folder, and the folder of the training."""
+    if folder.name in (SELECTED, BEST_BY_LABELS):
+        return folder.name, folder.parent
+    return LAST if find_model(folder / SELECTED) else "", folder
 
 
 def _with_distinct_names(models: Sequence[ModelFile]) -> list[ModelFile]:
@@ -195,14 +226,40 @@ def comparison_as(form: str, found: Sequence[tuple[ModelFile, Evaluation]]) -> s
     """Return a comparison in one of ``FORMATS``; all but JSON and CSV say how it was made."""
     if form == "json":
         return json.dumps([_values(*one) for one in found], indent=2)
-    results, words = results_of(found), _words(found[0][1])
+    results, words = results_of(found), "\n".join([_words(found[0][1]), *regrets(found)])
     if form == "csv":
         return results_csv(results).rstrip("\n")
     if form == "latex":
-        return f"% {words}\n{results_latex(results)}"
+        comments = "\n".join(f"% {line}" for line in words.splitlines())
+        return f"{comments}\n{results_latex(results)}"
     if form == "markdown":
-        return f"{results_markdown(results)}\n\n{words}"
+        paragraphs = words.replace("\n", "\n\n")
+        return f"{results_markdown(results)}\n\n{paragraphs}"
     return f"{results_text(results)}\n\n{words}"
+
+
+def regrets(found: Sequence[tuple[ModelFile, Evaluation]]) -> list[str]:
+    """Say of each contender how far its snapshots are below the best by labels, if that is there.
+
+    The best by labels was found by the convention of the run, so by another one it may be beaten.
+    """
+    results = {result.name: result for result in results_of(found)}
+    lines = []
+    for name, result in results.items():
+        contender = name.removesuffix(KINDS[BEST_BY_LABELS])
+        if contender == name:
+            continue
+        others = {kind: results.get(contender + KINDS[kind]) for kind in (SELECTED, LAST)}
+        below = [
+            f"{kind} {percent(result.headline_mean - other.headline_mean)}"
+            for kind, other in others.items()
+            if other is not None
+        ]
+        lines.append(
+            f"{contender}: points of {result.headline} below the best by labels: "
+            f"{', '.join(below)} ({ANALYSIS})."
+        )
+    return lines
 
 
 def _words(evaluation: Evaluation) -> str:
@@ -213,4 +270,6 @@ def _words(evaluation: Evaluation) -> str:
 
 def _values(model: ModelFile, evaluation: Evaluation) -> dict[str, Any]:
     place = {"checkpoint": str(model.path), "contender": model.contender, "seed": model.seed}
+    if model.snapshot:
+        place["snapshot"] = model.snapshot
     return place | evaluation.to_json()

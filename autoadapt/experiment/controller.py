@@ -335,9 +335,17 @@ class Controller:
 
     def winner(self) -> Record | None:
         """Return the finished trial with the smallest objective; the earlier one on a tie."""
+        return next(iter(self.best(1)), None)
+
+    def best(self, number: int) -> list[Record]:
+        """Return the best trials of so many different architectures, best first."""
         scored = [(self.value(record), record) for record in self.records]
         known = [(value, record.number, record) for value, record in scored if value is not None]
-        return min(known, key=lambda entry: entry[:2])[2] if known else None
+        ranked = [record for *_, record in sorted(known, key=lambda entry: entry[:2])]
+        first: dict[str, Record] = {}
+        for record in ranked:
+            first.setdefault(record.architecture.id, record)
+        return list(first.values())[:number]
 
 
 def result_of(task: Task) -> Record | None:

@@ -28,6 +28,7 @@ from autoadapt.experiment.outlook import (
     training_size,
 )
 from autoadapt.experiment.run_folder import RunFolder
+from autoadapt.experiment.selection import check_selection
 from autoadapt.experiment.throughput import measured_throughput
 from autoadapt.experiment.trial import device_named
 from autoadapt.experiment.weights import planned_starts
@@ -108,6 +109,7 @@ def plan_of(settings: ExperimentSettings, folder: Path, *, measure: bool = False
     search, adapt = settings.search, settings.adapt
     network = skeleton(outlook.reference, len(outlook.classes))
     check_methods(settings, network, outlook.classes)
+    check_selection(settings, settings.adapt)
     measured = None
     if measure:
         classes = len(outlook.classes)

@@ -13,6 +13,7 @@ from autoadapt.experiment.blank import check_method, check_methods
 from autoadapt.experiment.reporting import write_search_report
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.search import Experiment
+from autoadapt.experiment.selection import check_selection
 from autoadapt.experiment.watching import Watcher
 from autoadapt.experiment.weights import find_starts, planned
 from autoadapt.files import owning
@@ -41,15 +42,14 @@ def run_search(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Pa
         AutoAdaptError: Something the user can mend; what was finished before is kept.
     """
     check_methods(settings, *reference_of(settings))
+    check_selection(settings, settings.adapt)
     find_starts(settings)
     with owned_experiment(path, settings, watcher) as experiment:
         for plan in planned(settings):
             experiment.check_weights(*plan)
-        winner = experiment.search()
+        experiment.search()
         if settings.adapt is not None:
-            reference = experiment.controller.space.reference
-            roles = roles_after_search(winner.architecture, reference, settings.adapt)
-            experiment.adapt(roles, settings.adapt)
+            experiment.adapt_winner(settings.adapt)
         watcher.stage("writing the report")
         return write_search_report(experiment)
 
@@ -62,6 +62,8 @@ def run_adapt(
     networks: Sequence[str] = (),
     method: str | None = None,
     steps: int | None = None,
+    finalists: int | None = None,
+    select: bool = False,
 ) -> Path:
     """Train fully in a run folder, and return the report page.
 
@@ -72,8 +74,12 @@ def run_adapt(
         networks: Named networks to train instead of the winner and its references.
         method: Adaptation method; absent: that of the settings.
         steps: Training steps; absent: those of the settings.
+        finalists: How many of the best candidates are compared as full models; absent: as the
+            settings say.
+        select: Choose among snapshots without labels, whatever the settings say.
 
     Raises:
+        ConfigError: Full models cannot be scored with these settings.
         RunError: The run has no winner yet, or its config no ``adapt`` section.
         SpaceError: There is no such network.
     """
@@ -84,15 +90,20 @@ def run_adapt(
         )
     if not networks:
         RunFolder(path).settings()  # only a run has a winner
-    adapt = overridden(settings.adapt, method, steps)
+    adapt = overridden(settings.adapt, method, steps, finalists=finalists, select=select)
     check_method(settings, adapt, *reference_of(settings), key="adapt")
+    check_selection(settings, adapt)
     reference = load(settings.search.space).reference
     roles = roles_of_networks(networks, reference)
     with owned_experiment(path, settings, watcher) as experiment:
-        if not roles:
-            roles = roles_after_search(experiment.winner().architecture, reference, adapt)
-        experiment.check_weights("adapt", adapt.weights, list(roles.values()))
-        experiment.adapt(roles, adapt)
+        asked = roles or roles_after_search(experiment.winner().architecture, reference, adapt)
+        best = [] if roles else experiment.controller.best(adapt.finalists)
+        trained = [*asked.values(), *(record.architecture for record in best)]
+        experiment.check_weights("adapt", adapt.weights, trained)
+        if roles:
+            experiment.adapt(roles, adapt)
+        else:
+            experiment.adapt_winner(adapt)
         watcher.stage("writing the report")
         return write_search_report(experiment)
 

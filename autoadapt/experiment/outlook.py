@@ -17,6 +17,7 @@ from autoadapt.data.open import class_names
 from autoadapt.experiment import estimates
 from autoadapt.experiment.adapt import Contender, contenders, roles_after_search
 from autoadapt.experiment.estimates import Counts, Machine
+from autoadapt.experiment.selection import snapshot_steps
 from autoadapt.networks.build import skeleton
 from autoadapt.seeding import python_random
 from autoadapt.space import (
@@ -112,14 +113,19 @@ class Outlook:
     def contenders(self) -> list[Contender]:
         """What is trained after the search.
 
-        The winner is taken to be neither the reference nor a named network.
+        The winner is taken to be neither the reference nor a named network, and to be the first
+        of several finalists.
         """
         adapt = self.settings.adapt
         if adapt is None:
             return []
-        winner = Architecture.of("winner", {})
-        roles = roles_after_search(winner, self.reference, adapt)
-        return contenders(roles, adapt)
+        several = adapt.finalists > 1
+        names = [f"finalist{place}" for place in range(1, adapt.finalists + 1)]
+        winner, *others = (Architecture.of(name, {}) for name in names)
+        roles = roles_after_search(
+            winner, self.reference, adapt, role=names[0] if several else "winner"
+        )
+        return contenders(roles, adapt, dict(zip(names[1:], others, strict=True)))
 
     @property
     def cache_bytes(self) -> int:
@@ -234,20 +240,27 @@ class Outlook:
 
     def trial_seconds(self, macs_per_second: float) -> float:
         """Return the time of a trial of the reference: training, then scoring both domains."""
-        data, search = self.settings.data, self.settings.search
-        macs = macs_of_images(self.macs, data, search.method)
+        search = self.settings.search
+        macs = macs_of_images(self.macs, self.settings.data, search.method)
         trained = estimates.training_seconds(macs, images_seen(search.training), macs_per_second)
+        return trained + self.scoring_seconds(macs_per_second)
+
+    def scoring_seconds(self, macs_per_second: float) -> float:
+        """Return the time of scoring the reference once, on both domains."""
         wanted = self.settings.scoring.images
         scored = {"source": self.sources, "target": self.images["target"]}
-        return trained + sum(
+        return sum(
             estimates.inference_seconds(
-                self.macs(data.size_of(key)), min(wanted, number), macs_per_second
+                self.macs(self.settings.data.size_of(key)), min(wanted, number), macs_per_second
             )
             for key, number in scored.items()
         )
 
     def adapt_seconds(self, macs_per_second: float) -> float:
-        """Return the time of full training and evaluation, each contender like the reference."""
+        """Return the time of full training and evaluation, each contender like the reference.
+
+        Snapshots are scored and evaluated like full models.
+        """
         data, adapt = self.settings.data, self.settings.adapt
         if adapt is None:
             return 0.0
@@ -255,9 +268,12 @@ class Outlook:
         trained = estimates.training_seconds(
             macs * len(adapt.seeds), images_seen(adapt.training), macs_per_second
         )
-        images = self.images.get("evaluation", 0) * len(self.contenders) * len(adapt.seeds)
+        models, snapshots = len(self.contenders) * len(adapt.seeds), len(snapshot_steps(adapt))
+        looks = snapshots if adapt.selection and adapt.selection.best_by_labels else 1
+        images = self.images.get("evaluation", 0) * models * looks
         whole = self.macs(data.size_of("target"))
-        return trained + estimates.inference_seconds(whole, images, macs_per_second)
+        evaluated = estimates.inference_seconds(whole, images, macs_per_second)
+        return trained + evaluated + models * snapshots * self.scoring_seconds(macs_per_second)
 
     @property
     def sources(self) -> int:

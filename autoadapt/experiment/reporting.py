@@ -1,6 +1,7 @@
 """From a run folder to its reports."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from autoadapt.analysis.correlation_page import write_correlation
 from autoadapt.analysis.correlation_report import CorrelationReport
 from autoadapt.analysis.report import Sample, SearchReport, write_report
 from autoadapt.analysis.results import AdaptationResult
+from autoadapt.analysis.selection import ComparedFinalist, SelectedTraining, Snapshot
 from autoadapt.analysis.tables import quantity
 from autoadapt.config.conventions import convention_words
 from autoadapt.config.correlation_protocol import CorrelationProtocol
@@ -22,13 +24,15 @@ from autoadapt.config.settings import ObjectiveSettings
 from autoadapt.data.classes import ClassTable, colorize
 from autoadapt.data.open import class_table
 from autoadapt.errors import ConfigError, RunError
-from autoadapt.experiment.adapt import contender_folders, title_of
+from autoadapt.experiment.adapt import contender_folders, evaluation_beside, title_of
 from autoadapt.experiment.bank_file import Bank, check_same
 from autoadapt.experiment.comparison import result_of
 from autoadapt.experiment.evaluate import evaluate
+from autoadapt.experiment.finalists import FINALIST, read_finalists
 from autoadapt.experiment.fitting import check_not_fitted_on
 from autoadapt.experiment.predict import png_bytes
 from autoadapt.experiment.search import Experiment
+from autoadapt.experiment.selection import snapshots_of
 from autoadapt.experiment.trial import domains_of, pick_device, scored_images
 from autoadapt.files import digest, write_json
 from autoadapt.metrics.evaluation import Evaluation
@@ -37,7 +41,7 @@ from autoadapt.objective import column as objective_column
 from autoadapt.objective import columns as objective_columns
 from autoadapt.objective import named, words
 from autoadapt.records import Record, finished
-from autoadapt.training.model import find_model, load_model
+from autoadapt.training.model import MODEL, SELECTED, find_model, load_model, used_model
 
 CONTROLS = ("macs", "params", "source_miou")
 """Costs and scores that say nothing of the target: what a score has to beat."""
@@ -76,7 +80,7 @@ def search_report(experiment: Experiment) -> SearchReport:
     """Gather what the report of a run shows."""
     controller, settings = experiment.controller, experiment.settings
     objective = controller.objective
-    winner = controller.winner()
+    winner = experiment.best
     table = class_table(settings.data)
     return SearchReport(
         title=settings.name,
@@ -91,6 +95,8 @@ def search_report(experiment: Experiment) -> SearchReport:
         reference_costs=controller.reference_costs,
         samples=samples(experiment, table),
         classes=dict(zip(table.names, table.palette, strict=True)),
+        finalists=compared_finalists(experiment),
+        trainings=selected_trainings(experiment),
         adaptation=adaptation_results(experiment),
         evaluation_words=convention_words(settings.evaluation.convention),
         opened_labels=opened_labels(experiment),
@@ -133,15 +139,90 @@ def adaptation_results(experiment: Experiment) -> list[AdaptationResult]:
     results = []
     for folder in contender_folders(experiment.folder.path / "adapted"):
         found = {
-            int(path.parent.name.removeprefix("seed-")): Evaluation.from_json(
-                json.loads(path.read_text())
-            )
-            for path in sorted(folder.glob("seed-*/evaluation.json"))
+            seed: evaluation
+            for seed, training in seeds_of(folder).items()
+            if (evaluation := evaluation_beside(used_snapshot(training))) is not None
         }
         if found:
-            name, seeds = folder.name, dict(sorted(found.items()))
-            results.append(result_of(title_of(name), description_of(name), seeds))
+            words = description_of(folder.name)
+            if any(find_model(training / SELECTED) for training in seeds_of(folder).values()):
+                words += ", at the snapshot selected without labels"
+            results.append(result_of(title_of(folder.name), words, found))
     return results
+
+
+def seeds_of(contender: Path) -> dict[int, Path]:
+    """Return the folders of the trainings of a contender by their seed, in order."""
+    named = ((path.name.removeprefix("seed-"), path) for path in contender.glob("seed-*"))
+    return dict(sorted((int(seed), path) for seed, path in named if seed.isdecimal()))
+
+
+def used_snapshot(training: Path) -> Path:
+    """Return where the model lay, or still lies, that a training is evaluated by."""
+    snapshots = snapshots_of(training)
+    choice = snapshots.choice if snapshots else None
+    if snapshots is None or choice is None or find_model(training / SELECTED) is None:
+        return training / MODEL
+    return snapshots.model(choice.selected)
+
+
+def selected_trainings(experiment: Experiment) -> list[SelectedTraining]:
+    """Return the full trainings of which a snapshot was selected, the winner's first."""
+    return [
+        selected_training(title_of(folder.name), seed, training)
+        for folder in contender_folders(experiment.folder.path / "adapted")
+        for seed, training in seeds_of(folder).items()
+        if find_model(training / SELECTED) is not None
+    ]
+
+
+def selected_training(name: str, seed: int, training: Path) -> SelectedTraining:
+    """Return one training with its snapshots, and their metric where it was measured."""
+    snapshots = snapshots_of(training)
+    assert snapshots is not None
+    choice = snapshots.choice
+    assert choice is not None
+    found = {step: evaluation_beside(snapshots.model(step)) for step in snapshots.steps}
+    metrics = {step: math.nan if one is None else one.headline for step, one in found.items()}
+    return SelectedTraining(
+        contender=name,
+        seed=seed,
+        snapshots=tuple(
+            Snapshot(step=step, objective=value, metric=metrics[step])
+            for step, value in choice.objectives.items()
+        ),
+        selected=choice.selected,
+        whole=all(one is not None for one in found.values()),
+        note=choice.note,
+    )
+
+
+def compared_finalists(experiment: Experiment) -> list[ComparedFinalist]:
+    """Return the finalists of a run, in the order of the search; none if there was but one."""
+    finalists = read_finalists(experiment.folder.path)
+    if finalists is None:
+        return []
+    adapted = experiment.folder.path / "adapted"
+    return [
+        ComparedFinalist(
+            name=f"finalist {one.place}",
+            trial=one.trial,
+            id=one.id,
+            search_objective=one.search_objective,
+            objective=one.objective,
+            metric=mean_metric(adapted / f"{one.role}-{finalists.method}", len(one.objectives)),
+            won=one.role == finalists.winner,
+            note=one.note,
+        )
+        for one in finalists.entries
+    ]
+
+
+def mean_metric(contender: Path, seeds: int) -> float:
+    """Return the mean headline of a contender over its seeds; NaN until all are evaluated."""
+    found = [evaluation_beside(used_snapshot(one)) for one in seeds_of(contender).values()]
+    known = [one.headline for one in found if one is not None]
+    return float(np.mean(known)) if known and len(known) == seeds else math.nan
 
 
 def description_of(name: str) -> str:
@@ -149,7 +230,9 @@ def description_of(name: str) -> str:
     role, _, method = name.partition("-")
     kind = "on source images alone" if method == "source_only" else f"with {method}"
     known = {"winner": "the winner of the search", "reference": "the hand-crafted reference"}
-    return f"{known.get(role, f'the network {role}')}, trained {kind}"
+    words = known.get(role) or FINALIST.sub(r"the search's candidate in place \1", role)
+    words = f"the network {role}" if words == role else words
+    return f"{words}, trained {kind}"
 
 
 def samples(experiment: Experiment, table: ClassTable) -> list[Sample]:
@@ -184,7 +267,7 @@ def samples(experiment: Experiment, table: ClassTable) -> list[Sample]:
 
 def first_model(folder: Path) -> Path | None:
     """Return the model of the first seed of a contender that is fully trained."""
-    models = (find_model(seed) for seed in sorted(folder.glob("seed-*")))
+    models = (used_model(seed) for seed in seeds_of(folder).values())
     return next((model for model in models if model is not None), None)
 
 

@@ -49,7 +49,8 @@ class RunFolder:
 
     ``config.yaml``, ``environment.json``, ``records.jsonl`` (one line per trial event),
     ``calibration.json``, ``trials/<number>-<architecture id>/``, ``winner.yaml``,
-    ``adapted/<candidate>/seed-<seed>/``, ``labels_opened.jsonl``, ``report/``, ``correlation/``.
+    ``finalists.json``, ``adapted/<candidate>/seed-<seed>/``, ``labels_opened.jsonl``,
+    ``report/``, ``correlation/``.
     """
 
     path: Path
@@ -161,6 +162,11 @@ class RunFolder:
     def labels_opened(self) -> list[dict[str, Any]]:
         """Return when and why labelled target images were opened."""
         return self.label_events.read()
+
+
+def snapshot_folder(training: Path, step: int) -> Path:
+    """Return where a full training leaves what is known of it after a step."""
+    return training / "snapshots" / f"step-{step:07d}"
 
 
 def differences(

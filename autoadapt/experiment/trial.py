@@ -9,7 +9,7 @@ import functools
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ from autoadapt.errors import (
     TrainingDivergedError,
 )
 from autoadapt.experiment.committee import committee_files, hash_of
+from autoadapt.experiment.run_folder import snapshot_folder
 from autoadapt.experiment.weights import start_of
 from autoadapt.files import sweep, waiting_lock, write_json, write_text
 from autoadapt.interrupts import heeding
@@ -113,9 +114,13 @@ class Domains:
 
 
 def without_evaluation(settings: ExperimentSettings) -> ExperimentSettings:
-    """Return the settings as a trial may see them: no labelled target images, no adaptation."""
+    """Return the settings as a trial may see them: no labelled target images, no adaptation.
+
+    What is to choose among full models later is measured of candidates too.
+    """
     data = dataclasses.replace(settings.data, evaluation=None)
-    return dataclasses.replace(settings, data=data, adapt=None)
+    scoring = dataclasses.replace(settings.scoring, scores=score_names(settings))
+    return dataclasses.replace(settings, data=data, scoring=scoring, adapt=None)
 
 
 @functools.lru_cache(maxsize=2)
@@ -334,10 +339,12 @@ def train(
     device: torch.device,
     folder: Path,
     on_progress: Callable[[Progress], None] | None = None,
+    snapshots: Sequence[int] = (),
 ) -> Fitted:
     """Build a network, train it, and leave the model in the folder; resumes what was begun.
 
-    What became of the weights it starts from, if any, is written to ``weights.json``.
+    What became of the weights it starts from, if any, is written to ``weights.json``, and the
+    model as it is after some steps to ``snapshots/``.
     """
     network = build(architecture, len(domains.classes), seed=derive(seed, "network"))
     trainer: Method = make("uda", method)
@@ -346,6 +353,7 @@ def train(
     start = None if weights is None else start_of(weights, data)
     if start is not None:
         write_json(folder / "weights.json", start.load_into(network).to_json())
+    card = card_of(architecture, data, domains.classes, method)
     fitted = fit(
         trainer,
         network,
@@ -356,8 +364,9 @@ def train(
         folder=folder,
         start={} if start is None else start.identity,
         on_progress=on_progress,
+        snapshots=snapshots,
+        on_snapshot=lambda now: save_model(snapshot_folder(folder, now.steps) / MODEL, now, card),
     )
-    card = card_of(architecture, data, domains.classes, method)
     save_model(folder / MODEL, fitted, card)
     return fitted
 

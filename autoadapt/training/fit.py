@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +84,8 @@ def fit(
     folder: Path | None = None,
     start: Mapping[str, Any] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    snapshots: Collection[int] = (),
+    on_snapshot: Callable[[Fitted], None] | None = None,
 ) -> Fitted:
     """Train a network with a method, or continue where the checkpoint in ``folder`` stands.
 
@@ -98,6 +100,10 @@ def fit(
             one nothing is left behind.
         start: What identifies the weights that the network has, if they are not of the seed.
         on_progress: Called every few steps; may raise to stop the training.
+        snapshots: Numbers of steps after which ``on_snapshot`` is called.
+        on_snapshot: Gets the training as it stands, to be looked at and not to be changed. A
+            training that is continued may call it again for the same step, with equal weights;
+            it never skips one.
 
     Raises:
         TrainingDivergedError: A loss is NaN or infinite; says which and when.
@@ -110,6 +116,7 @@ def fit(
             loop.log = StepLog(folder / STEPS)
             loop.checkpoint = folder / "checkpoint.pt"
         loop.on_progress = on_progress
+        loop.snapshots, loop.on_snapshot = frozenset(snapshots), on_snapshot
         loop.start = dict(start or {})
         loop.restore()
         for stretch in loop.stretches:
@@ -173,6 +180,8 @@ class Loop:
     log: StepLog | None = None
     checkpoint: Path | None = None
     on_progress: Callable[[Progress], None] | None = None
+    snapshots: frozenset[int] = frozenset()
+    on_snapshot: Callable[[Fitted], None] | None = None
     start: dict[str, Any] = field(default_factory=dict)
     step: int = 0
     begun: int = -1
@@ -242,6 +251,7 @@ class Loop:
         view = self.method.view(self.context, self.data, stretch.phase)
         for batches in self.batches(view, self.step, stretch.stop):
             self.take_step(stretch, batches)
+            self.show()  # before a checkpoint says that this step is done
             self.look(stretch)
             interrupts.check()
 
@@ -343,6 +353,11 @@ class Loop:
         """Return the micro-batches on the device."""
         return [batch.to(self.device, self.settings.channels_last) for batch in batches]
 
+    def show(self) -> None:
+        """Hand the training over as it stands, after the steps that were asked for."""
+        if self.on_snapshot is not None and self.step in self.snapshots:
+            self.on_snapshot(self.fitted())
+
     def look(self, stretch: Stretch) -> None:
         """Every few steps: read the losses, stop on NaN, report, save."""
         saving = self.step % self.settings.checkpoint_every == 0
@@ -427,8 +442,14 @@ class Loop:
             path.unlink()
         remove_left(self.scratch)
         self.network.eval()
+        fitted = self.fitted()
+        fitted.predictor.eval()
+        return fitted
+
+    def fitted(self) -> Fitted:
+        """Return network and modules as they are."""
         modules = self.context.modules
-        predictor = self.method.predictor(self.network, modules).eval()
+        predictor = self.method.predictor(self.network, modules)
         return Fitted(self.network, modules, predictor, self.step, self.losses)
 
 

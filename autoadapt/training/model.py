@@ -46,6 +46,8 @@ FORMAT = 2
 MODEL = "model.safetensors"
 OLD_MODEL = "model.pt"
 """Format 1: one file of ``torch.save`` with card and tensors."""
+SELECTED = "selected"
+"""Folder beside the last step of a training: the snapshot that was chosen without labels."""
 
 KEYS = {"format", "architecture", "classes", "size", "normalisation", "method"}
 """What a card says."""
@@ -194,10 +196,15 @@ def find_model(folder: Path) -> Path | None:
     return folder / OLD_MODEL if (folder / OLD_MODEL).is_file() else None
 
 
+def used_model(folder: Path) -> Path | None:
+    """Return the model that a folder stands for: the selected snapshot, else the one in it."""
+    return find_model(folder / SELECTED) or find_model(folder)
+
+
 def locate(path: Path) -> Path:
     """Return the file with the tensors of a model, given that, its card or its folder."""
     if path.is_dir():
-        return find_model(path) or path / MODEL
+        return used_model(path) or path / MODEL
     return path.with_suffix(Path(MODEL).suffix) if path.suffix == ".json" else path
 
 

@@ -38,7 +38,8 @@ class Bench:
     data: TrainingData
 
     def fit(self, method: Method | None = None, seed: int = 11, **options: Any) -> Fitted:
-        places = {key: options.pop(key) for key in ("folder", "on_progress") if key in options}
+        own = ("folder", "on_progress", "snapshots", "on_snapshot")
+        places = {key: options.pop(key) for key in own if key in options}
         settings = TrainingSettings(**{"steps": 4, "learning_rate": 0.01, **options})
         network = build(self.architecture, 4, seed=5)
         chosen = method or SourceOnly()
@@ -93,6 +94,35 @@ def test_a_finished_run_is_not_trained_again(bench: Bench, tmp_path: Path) -> No
     assert (again.steps, again.losses) == (first.steps, first.losses)
     for name, tensor in first.network.state_dict().items():
         assert torch.equal(again.network.state_dict()[name], tensor)
+
+
+def test_snapshots_are_the_training_at_their_steps_also_after_a_crash(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """The third step is shown before the crash, whose checkpoint is of the second."""
+
+    def keep(into: dict[int, torch.Tensor], now: Fitted) -> None:
+        weights = now.network.state_dict().values()
+        into[now.steps] = torch.cat([one.detach().flatten().double() for one in weights])
+
+    def crash(now: Fitted) -> None:
+        keep(broken, now)
+        if now.steps == 3:
+            raise CrashError
+
+    whole: dict[int, torch.Tensor] = {}
+    broken: dict[int, torch.Tensor] = {}
+    places = {"steps": 5, "checkpoint_every": 2, "snapshots": (1, 3, 4)}
+    last = bench.fit(folder=tmp_path / "a", on_snapshot=lambda now: keep(whole, now), **places)
+    with pytest.raises(CrashError):
+        bench.fit(folder=tmp_path / "b", on_snapshot=crash, **places)
+    assert torch.equal(broken.pop(3), whole[3])
+    bench.fit(folder=tmp_path / "b", on_snapshot=lambda now: keep(broken, now), **places)
+    assert set(whole) == set(broken) == {1, 3, 4}
+    assert all(torch.equal(whole[step], broken[step]) for step in whole)
+    assert not torch.equal(whole[3], whole[4])
+    plain = bench.fit(steps=5).network.state_dict()
+    assert all(torch.equal(plain[name], one) for name, one in last.network.state_dict().items())
 
 
 @pytest.mark.parametrize(
