@@ -70,7 +70,8 @@ def contender_folders(root: Path) -> list[Path]:
     alone.
     """
     chosen = read_finalists(root.parent)
-    first = {"winner": 0, "reference": 2} | ({chosen.winner: 0} if chosen else {})
+    first = {"winner": 1 if chosen else 0, "reference": 2}
+    first |= {chosen.winner: 0} if chosen else {}
 
     def order(folder: Path) -> tuple[bool, int, str, str]:
         role, _, method = folder.name.partition("-")

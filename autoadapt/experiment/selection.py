@@ -25,7 +25,7 @@ from autoadapt.errors import CheckpointError, ConfigError, RunError
 from autoadapt.experiment.controller import read_calibration
 from autoadapt.experiment.run_folder import snapshot_folder
 from autoadapt.experiment.trial import needs_of, score_model, scores_of
-from autoadapt.files import link, write_json
+from autoadapt.files import link, sweep, write_json
 from autoadapt.objective import CALIBRATED, Calibration, Objective, calibrate
 from autoadapt.records import Record
 from autoadapt.scores.base import HOW, Need
@@ -300,6 +300,8 @@ class Snapshots:
         """Choose once; the next call returns what was chosen. ``record`` scores a snapshot."""
         choice = self.choice
         if choice is None:
+            for place in (self.folder, *self.folder.glob("snapshots/*")):
+                sweep(place)
             choice = selector.choose([record(step) for step in self.steps])
             write_json(self.folder / CHOICE, choice.to_json())
         return choice
@@ -308,6 +310,7 @@ class Snapshots:
         """Give the model of a snapshot a folder of its own, where there is none yet."""
         kept = self.folder / name / MODEL
         if find_model(kept.parent) is None:
+            sweep(kept.parent)
             link(self.model(step), kept)
             link(card_path(self.model(step)), card_path(kept))
 

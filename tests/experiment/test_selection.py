@@ -25,13 +25,17 @@ from autoadapt.config.settings import (
     TrainingSettings,
 )
 from autoadapt.errors import CheckpointError, ConfigError, RunError, TrainingDivergedError
-from autoadapt.experiment import search
-from autoadapt.experiment.adapt import check_same_training, contenders, title_of
+from autoadapt.experiment.adapt import (
+    adapt_fully,
+    check_same_training,
+    contenders,
+    title_of,
+)
 from autoadapt.experiment.comparison import find_models
 from autoadapt.experiment.finalists import Finalist, choose_winner, read_finalists
 from autoadapt.experiment.jobs import run_search
 from autoadapt.experiment.run_folder import RunFolder, snapshot_folder
-from autoadapt.experiment.search import Experiment
+from autoadapt.experiment.search import Experiment, check_same_number
 from autoadapt.experiment.selection import (
     Selector,
     Snapshots,
@@ -413,20 +417,18 @@ def test_a_finished_run_with_choices_is_not_touched_again(
     assert quick.adapt is not None
     more = replace(quick.adapt, finalists=3)
     with pytest.raises(RunError, match="2 finalists, 3 are asked for"):
-        search.check_same_number(found, more, whole)
+        check_same_number(found, more, whole)
 
 
 def test_a_diverging_finalist_loses_and_the_others_go_on(
     quick: ExperimentSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained = search.adapt_fully
-
     def diverging(contender: Any, *rest: Any) -> Path:
         if contender.role == "finalist1":
             raise TrainingDivergedError("loss source became nan")
-        return trained(contender, *rest)
+        return adapt_fully(contender, *rest)
 
-    monkeypatch.setattr(search, "adapt_fully", diverging)
+    monkeypatch.setattr("autoadapt.experiment.search.adapt_fully", diverging)
     without_labels = replace(quick, data=replace(quick.data, evaluation=None))
     run_search(without_labels, tmp_path / "run", Watcher())
     found = read_finalists(tmp_path / "run")

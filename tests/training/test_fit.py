@@ -112,7 +112,7 @@ def test_snapshots_are_the_training_at_their_steps_also_after_a_crash(
 
     whole: dict[int, torch.Tensor] = {}
     broken: dict[int, torch.Tensor] = {}
-    places = {"steps": 5, "checkpoint_every": 2, "snapshots": (1, 3, 4)}
+    places: dict[str, Any] = {"steps": 5, "checkpoint_every": 2, "snapshots": (1, 3, 4)}
     last = bench.fit(folder=tmp_path / "a", on_snapshot=lambda now: keep(whole, now), **places)
     with pytest.raises(CrashError):
         bench.fit(folder=tmp_path / "b", on_snapshot=crash, **places)
