@@ -31,6 +31,10 @@ def run(*arguments: object) -> int:
     return caught.value.code if isinstance(caught.value.code, int) else 0
 
 
+def files_in(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(scope="module")
 def settings(small_config: Path) -> ExperimentSettings:
     return load_config(small_config, [f"bank={json.dumps(BANK)}"])
@@ -73,12 +77,12 @@ def test_another_training_seed_changes_the_model_and_not_what_is_measured(bank: 
 def test_a_finished_bank_is_made_again_without_work(
     made: Path, settings: ExperimentSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {path.name: path.read_bytes() for path in (made / "bank").iterdir()}
+    before = files_in(made / "bank")
     notes = RunFolder(made).labels_opened()
     monkeypatch.delattr("autoadapt.experiment.trial.train")
     monkeypatch.delattr("autoadapt.experiment.reporting.evaluate")
     run_bank(settings, made, Watcher())
-    assert {path.name: path.read_bytes() for path in (made / "bank").iterdir()} == before
+    assert files_in(made / "bank") == before
     assert RunFolder(made).labels_opened() == notes
     assert len(notes) == 4, "once per method and seed"
 
