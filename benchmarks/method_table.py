@@ -1,58 +1,71 @@
-"""Every method on one pair of domains: ``python benchmarks/method_table.py PAIR [options]``.
+"""Every method on a pair of domains: ``python benchmarks/method_table.py PAIR [options]``.
 
-Trains the hand-crafted network of deeplab_tiny from scratch by each method, with the same steps,
-batches and seeds, and compares all with the labelled target images at the very end. Each training
-is a run folder below ``runs/methods/``; the same command continues what was interrupted and skips
-what is done. Prints a Markdown table: mean and spread over the seeds, difference to training on the
-source alone, and the oracle, which is trained on the labels of the target.
+Trains the hand-crafted network of deeplab_tiny from scratch by each method, with the same steps
+and seeds, and compares all with the labelled target images at the very end. Equal seeds mean equal
+initial weights and, until a method chooses its images itself, equal batches: what a method changes
+is the difference to source-only training with the same seed, whose spread over seeds is smaller
+than that of either.
 
-    python benchmarks/method_table.py day_to_dusk --seeds 0 1 2
-    python benchmarks/method_table.py quickstart --methods advent dacs --steps 800
+Each training is a folder below ``runs/methods/``, its result a line of
+``runs/reference/methods/PAIR-HxW-STEPS.json``. The same command continues what was interrupted and
+skips what is done; several may run side by side. Without a pair the tables are printed, or put
+where a page has room for them.
+
+    python benchmarks/method_table.py day_to_dusk                      # all rows, three seeds
+    python benchmarks/method_table.py carla_to_camvid --rows advent    # one row
+    python benchmarks/method_table.py --write docs/methods.md
 """
 
 import argparse
+import functools
 import json
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+import torch
 
 from autoadapt.analysis.tables import markdown_table
-from autoadapt.config.load import load
-from autoadapt.data.counting import silent
-from autoadapt.errors import AutoAdaptError
-from autoadapt.experiment.comparison import evaluate_models, find_models
-from autoadapt.experiment.jobs import run_adapt
-from autoadapt.experiment.watching import Watcher
-from autoadapt.plugins import available
+from autoadapt.config.load import load, make
+from autoadapt.config.settings import ExperimentSettings, PluginSettings
+from autoadapt.errors import AutoAdaptError, RunError
+from autoadapt.experiment.adapt import Contender, adapt_fully
+from autoadapt.experiment.evaluate import evaluate, open_labelled
+from autoadapt.files import owning, waiting_lock, write_json
+from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.space import load as load_space
+from autoadapt.training.model import ensembled, load_model
+
+RESULTS = Path(__file__).parent.parent / "runs/reference/methods"
+BASELINE, ORACLE = "source_only", "oracle"
 
 SMALL_JUDGE = {"discriminator_width": 16}
 ADVERSARIAL = {"main_weight": 0.01, "aux_weight": 0.002, **SMALL_JUDGE}
-OPTIONS: dict[str, dict[str, Any]] = {
-    "source_only": {},
-    "min_ent": {"warm_up": 0.5, "main_weight": 0.01, "aux_weight": 0.002},
-    "adapt_seg_net": {"warm_up": 0.5, **ADVERSARIAL},
-    "advent": {"warm_up": 0.5, **ADVERSARIAL},
-    "dast": {"warm_up": 0.4, "preset": "quick"},
-    "intra_da": {"warm_up": 0.4, **ADVERSARIAL},
-    "cbst": {"preset": "quick", "batch_norm": "train"},
-    "crst": {"preset": "quick", "batch_norm": "train"},
-    "tpld": {"preset": "quick", "batch_norm": "train"},
-    "ccm": {"preset": "quick", "source_pool": 1.0},
-    "structure_enhancement": {"warm_up": 0.5, "decoder_width": 32, **SMALL_JUDGE},
-    "fda": {"bands": [0.05]},
-    "fcan": {"preset": "quick", **SMALL_JUDGE},
-    "cycada": {"preset": "quick"},
-    "ada_bn": {},
-    "dacs": {"warm_up": 0.3},
-    "da_former": {"warm_up": 0.3, "feature_weight": 0.0},
-    "mic": {"warm_up": 0.3, "host": "dacs"},
+DAST = {"warm_up": 0.4, "preset": "quick", **SMALL_JUDGE}
+TWO_SOURCES = {
+    "day_to_dusk": [
+        "data.source={kind: folder, root: '${AUTOADAPT_DATA}/camvid', split: day, order: name, "
+        "part: [0, 0.5]}",
+        "data.further_sources={second: {kind: folder, root: '${AUTOADAPT_DATA}/camvid', "
+        "split: day, order: name, part: [0.5, 1]}}",
+    ],
+    "carla_to_camvid": [
+        "data.source={kind: folder, root: '${AUTOADAPT_DATA}/carla', split: train_spread, "
+        "ignore: [bicyclist], order: name, part: [0, 0.5]}",
+        "data.further_sources={second: {kind: folder, root: '${AUTOADAPT_DATA}/carla', "
+        "split: train_spread, ignore: [bicyclist], order: name, part: [0.5, 1]}}",
+    ],
+    "quickstart": [
+        "data.source={kind: procedural, style: game, count: 240, seed: 1, part: [0, 0.5]}",
+        "data.further_sources={second: {kind: procedural, style: game, count: 240, seed: 1, "
+        "part: [0.5, 1]}}",
+    ],
 }
-"""What small networks from scratch need beside the published values; MADAN needs two sources."""
+"""Changes that make two sources of one: its halves, in the order of their names."""
 
 ORACLES = {
     "day_to_dusk": ["data.source.split=dusk", "data.source.order=name", "data.source.part=[0,0.5]"],
@@ -62,74 +75,277 @@ ORACLES = {
 """Changes that make the target, with its labels, the source."""
 
 
-def changes_for(options: argparse.Namespace, method: Mapping[str, Any]) -> list[str]:
-    """Return the settings of one row."""
-    return [
-        f"data.size={list(options.size)}",
-        f"adapt.training.steps={options.steps}",
-        f"adapt.seeds={options.seeds}",
-        f"adapt.method={json.dumps(method)}",
-        "adapt.source_only=false",
-        "threads=1",
-    ]
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        method: Its name.
+        options: Those that differ from the defaults.
+        changes: Of the config, by pair.
+        members: Rows whose models predict together; nothing is trained.
+    """
+
+    method: str = BASELINE
+    options: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
+
+    @property
+    def described(self) -> str:
+        """What the table says of the options."""
+        if self.members:
+            return "mean of the logits"
+        return ", ".join(f"{name}: {json.dumps(value)}" for name, value in self.options.items())
 
 
-def train(pair: str, row: str, changes: Sequence[str], network: Path, root: Path) -> float:
-    """Train one row with all its seeds and return how long it took."""
-    started = time.perf_counter()
-    settings = load(pair, changes)
-    run_adapt(root / row, settings, Watcher(), networks=[str(network)])
-    return time.perf_counter() - started
+METHODS = {
+    BASELINE: Row(),
+    "min_ent": Row("min_ent", {"warm_up": 0.5, "main_weight": 0.01, "aux_weight": 0.002}),
+    "adapt_seg_net": Row("adapt_seg_net", {"warm_up": 0.5, **ADVERSARIAL}),
+    "advent": Row("advent", {"warm_up": 0.5, **ADVERSARIAL}),
+    "advent + min_ent": Row(members=("advent", "min_ent")),
+    "dast": Row("dast", {**DAST, "self_training_batch_norm": "train"}),
+    "intra_da": Row("intra_da", {"warm_up": 0.4, "preset": "quick", **ADVERSARIAL}),
+    "cbst": Row("cbst", {"preset": "quick", "batch_norm": "train"}),
+    "crst": Row("crst", {"preset": "quick", "batch_norm": "train"}),
+    "tpld": Row("tpld", {"preset": "quick", "batch_norm": "train", **SMALL_JUDGE}),
+    "ccm": Row("ccm", {"preset": "quick", "source_pool": 1.0}),
+    "structure_enhancement": Row(
+        "structure_enhancement", {"warm_up": 0.5, "decoder_width": 32, **SMALL_JUDGE}
+    ),
+    "fda": Row("fda", {"bands": [0.05]}),
+    "fcan": Row("fcan", {"preset": "quick", **SMALL_JUDGE}),
+    "cycada": Row("cycada", {"preset": "quick"}),
+    "madan": Row("madan", {"preset": "quick"}, TWO_SOURCES),
+    "ada_bn": Row("ada_bn"),
+    "dacs": Row("dacs", {"warm_up": 0.3}),
+    "da_former": Row("da_former", {"warm_up": 0.3, "feature_weight": 0.0}),
+    "mic": Row("mic", {"warm_up": 0.3, "host": "dacs"}),
+    ORACLE: Row(changes=ORACLES),
+}
+"""What small networks from scratch need beside the published values."""
+
+VARIANTS = {
+    "source_only, target statistics": Row(options={"target_statistics": True}),
+    "crst, frozen batch norm": Row("crst", {"preset": "quick", "batch_norm": "eval"}),
+    "crst, faster": Row("crst", {"preset": "quick", "batch_norm": "train", "rate": 0.5}),
+    "cbst, faster": Row("cbst", {"preset": "quick", "batch_norm": "train", "rate": 0.5}),
+    "dast, frozen batch norm": Row("dast", {**DAST, "self_training_batch_norm": "eval"}),
+    "dast, no rounds": Row("dast", {**DAST, "rounds": 0}),
+    "intra_da, from scratch again": Row("intra_da", {"warm_up": 0.4, **ADVERSARIAL}),
+    "structure_enhancement, weak": Row(
+        "structure_enhancement",
+        {"warm_up": 0.5, "decoder_width": 32, **SMALL_JUDGE, "reconstruction_weight": 1e-6},
+    ),
+    "fda, published band": Row("fda", {"bands": [0.01]}),
+    "da_former, quick teacher": Row(
+        "da_former", {"warm_up": 0.3, "feature_weight": 0.0, "momentum": 0.9}
+    ),
+    "da_former, no rare classes": Row(
+        "da_former", {"warm_up": 0.3, "feature_weight": 0.0, "rare_temperature": 0.0}
+    ),
+    "cycada, pixels alone": Row("cycada", {"preset": "quick", "feature_share": 0.0}),
+}
+"""Rows that say why another one is as it is."""
+
+ROWS = METHODS | VARIANTS
 
 
-def row_of(pair: str, row: str, changes: Sequence[str], root: Path) -> list[float]:
-    """Return the mIoU of each seed, in percent."""
-    found = evaluate_models(find_models([root / row]), load(pair, changes), silent)
-    return [100 * float(evaluation.miou) for _, evaluation in found]
+@dataclass(frozen=True)
+class Protocol:
+    """What all rows of a table share.
+
+    Attributes:
+        pair: Name of a shipped config.
+        size: Height and width of the images.
+        steps: Of each training.
+    """
+
+    pair: str
+    size: tuple[int, int] = (60, 80)
+    steps: int = 400
+
+    @property
+    def name(self) -> str:
+        """Of the folder of the trainings and the file of the results."""
+        return f"{self.pair}-{self.size[0]}x{self.size[1]}-{self.steps}"
+
+    @property
+    def results(self) -> Path:
+        """File of the results."""
+        return RESULTS / f"{self.name}.json"
+
+    def settings(self, row: Row) -> ExperimentSettings:
+        """Return the settings of a row."""
+        shared = [f"data.size={list(self.size)}", f"adapt.training.steps={self.steps}", "threads=1"]
+        return load(self.pair, [*shared, *row.changes.get(self.pair, ())])
 
 
-def cells(name: str, values: Sequence[float], baseline: float, seconds: float) -> list[str]:
-    """Return one line of the table."""
-    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    mean = float(np.mean(values))
-    return [name, f"{mean:.1f}{spread}", f"{mean - baseline:+.1f}", f"{seconds:.0f}"]
+@dataclass(frozen=True)
+class Training:
+    """One row with one seed."""
+
+    protocol: Protocol
+    row: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where it is trained."""
+        return Path("runs/methods") / self.protocol.name / self.row / f"seed-{self.seed}"
+
+    def train(self) -> float | None:
+        """Train, or continue; return the processor seconds where nothing was there before."""
+        row = ROWS[self.row]
+        settings = self.protocol.settings(row)
+        assert settings.adapt is not None
+        method = PluginSettings(name=row.method, options=dict(row.options))
+        architecture = load_space("deeplab_tiny").reference
+        fresh, started = not self.folder.exists(), time.process_time()
+        contender = Contender("reference", architecture, method)
+        adapt_fully(contender, settings, settings.adapt, self.folder, self.seed)
+        return round(time.process_time() - started, 1) if fresh else None
+
+    def members(self) -> list["Training"]:
+        """Return the trainings whose models predict together."""
+        names = ROWS[self.row].members or (self.row,)
+        return [Training(self.protocol, name, self.seed) for name in names]
+
+    def evaluated(self) -> Evaluation:
+        """Compare what it trained with the labelled target images."""
+        models = [load_model(one.folder, torch.device("cpu")) for one in self.members()]
+        settings = self.protocol.settings(Row())
+        return evaluate(ensembled(models), labelled(self.protocol), settings.evaluation)
+
+    def result(self) -> dict[str, Any]:
+        """Train and evaluate."""
+        seconds = [one.train() for one in self.members()]
+        found = self.evaluated()
+        spent = seconds[0] if len(seconds) == 1 else None
+        ious = [None if np.isnan(v) else round(100 * float(v), 2) for v in found.values]
+        return {"miou": round(100 * float(found.miou), 3), "iou": ious, "cpu_seconds": spent}
 
 
-def rows_of(options: argparse.Namespace) -> dict[str, list[str]]:
-    """Return the settings of each row: source-only, the methods, the oracle."""
-    alone = {"name": "source_only"}
-    names = [name for name in options.methods or OPTIONS if name != "source_only"]
-    rows = {"source_only": changes_for(options, alone)}
-    rows |= {name: changes_for(options, {"name": name, **OPTIONS[name]}) for name in names}
-    return rows | {"oracle": [*changes_for(options, alone), *ORACLES[options.pair]]}
+@functools.cache
+def labelled(protocol: Protocol) -> Any:
+    """Return the labelled target images."""
+    settings = protocol.settings(Row())
+    return open_labelled(settings.data, settings.evaluation.convention)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the results in a file."""
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"rows": {}}
+    return found
+
+
+def note(training: Training, result: Mapping[str, Any]) -> None:
+    """Add a result to the file of its pair."""
+    protocol, row = training.protocol, ROWS[training.row]
+    with waiting_lock(Path("runs/methods") / f"{protocol.name}.lock"):
+        found = read(protocol.results)
+        found |= asdict(protocol)
+        found["classes"] = list(labelled(protocol).classes)
+        method = make("uda", PluginSettings(name=row.method, options=dict(row.options)))
+        entry = found["rows"].setdefault(training.row, {"seeds": {}})
+        entry["method"] = {"name": row.method, **row.options}
+        entry["resolved"] = {k: v for k, v in vars(method).items() if is_plain(v)}
+        entry["changes"] = list(row.changes.get(protocol.pair, ()))
+        entry["members"] = list(row.members)
+        entry["seeds"][str(training.seed)] = dict(result)
+        write_json(protocol.results, found)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value of an option is a number, a text or nothing."""
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def run(protocol: Protocol, names: Sequence[str], seeds: Sequence[int]) -> None:
+    """Train and note what is missing and nobody else is training."""
+    for training in (Training(protocol, name, seed) for seed in seeds for name in names):
+        claim = Path("runs/methods") / protocol.name / "claims" / f"{training.row}-{training.seed}"
+        try:
+            with owning(claim):
+                done = read(protocol.results)["rows"].get(training.row, {"seeds": {}})["seeds"]
+                if str(training.seed) not in done:
+                    result = training.result()
+                    note(training, result)
+                    print(training.row, training.seed, result["miou"], flush=True)
+        except RunError:
+            print(training.row, training.seed, "is being trained elsewhere", flush=True)
+        except AutoAdaptError as error:
+            print(training.row, training.seed, "failed:", error, flush=True)
+
+
+# Tables
+
+
+def mious(found: Mapping[str, Any], row: str) -> dict[str, float]:
+    """Return the mIoU of a row by seed, in percent."""
+    seeds = found["rows"].get(row, {"seeds": {}})["seeds"]
+    return {seed: result["miou"] for seed, result in sorted(seeds.items())}
+
+
+def spread(values: Sequence[float], signs: str = "") -> str:
+    """Return mean and standard deviation over seeds."""
+    mean = f"{np.mean(values):{signs}.1f}"
+    return f"{mean} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else mean
+
+
+def cells(found: Mapping[str, Any], name: str) -> list[str]:
+    """Return one line of a table."""
+    values, baseline = mious(found, name), mious(found, BASELINE)
+    paired = [value - baseline[seed] for seed, value in values.items() if seed in baseline]
+    results = found["rows"][name]["seeds"].values()
+    seconds = [one["cpu_seconds"] for one in results if one["cpu_seconds"] is not None]
+    against = "" if name == BASELINE else spread(paired, "+")
+    better = "" if name == BASELINE else f"{sum(d > 0 for d in paired)} of {len(paired)}"
+    spent = f"{np.median(seconds):.0f}" if seconds else ""
+    return [name, ROWS[name].described, spread(list(values.values())), against, better, spent]
+
+
+def table(found: Mapping[str, Any], rows: Mapping[str, Row]) -> str:
+    """Return the rows that have results as a Markdown table."""
+    head = ["row", "options", "mIoU", "against source-only, paired", "better", "seconds"]
+    lines = [cells(found, name) for name in rows if mious(found, name)]
+    return markdown_table(head, lines) if lines else "Nothing measured yet."
+
+
+def tables() -> Iterator[tuple[str, str]]:
+    """Yield each table with the name of its place on a page."""
+    for path in sorted(RESULTS.glob("*.json")):
+        found = read(path)
+        yield f"methods {found['pair']}", table(found, METHODS)
+        yield f"variants {found['pair']}", table(found, VARIANTS)
+
+
+def filled(page: str) -> str:
+    """Return a page with each table between the two comments that name it."""
+    for name, text in tables():
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = place.sub(lambda match, text=text: f"{match[1]}\n{text}\n\n{match[2]}", page)
+    return page
 
 
 def main() -> None:
-    """Train what is missing and print the table."""
+    """Train what is missing, or print or place the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("pair", choices=sorted(ORACLES))
-    parser.add_argument("--methods", nargs="*", choices=sorted(set(OPTIONS) & {*available("uda")}))
+    parser.add_argument("pair", nargs="?", choices=sorted(ORACLES))
+    parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(METHODS))
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--size", type=int, nargs=2, default=(60, 80))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--write", type=Path, help="page with places for the tables")
     options = parser.parse_args()
-    height, width = options.size
-    root = Path("runs/methods") / f"{options.pair}-{height}x{width}-{options.steps}"
-    root.mkdir(parents=True, exist_ok=True)
-    network = root / "hand_crafted.yaml"
-    network.write_text(yaml.safe_dump(load_space("deeplab_tiny").reference.to_json()))
-    table, baseline = [], float("nan")
-    for name, changes in rows_of(options).items():
-        try:
-            seconds = train(options.pair, name, changes, network, root)
-            values = row_of(options.pair, name, changes, root)
-        except AutoAdaptError as error:
-            table.append([name, "failed", str(error).splitlines()[0], ""])
-            continue
-        baseline = float(np.mean(values)) if name == "source_only" else baseline
-        table.append(cells(name, values, baseline, seconds))
-        print("  ".join(table[-1]), flush=True)
-    print(markdown_table(["method", "mIoU", "against source-only", "seconds"], table))
+    if options.pair:
+        size = (options.size[0], options.size[1])
+        run(Protocol(options.pair, size, options.steps), options.rows, options.seeds)
+    elif options.write:
+        options.write.write_text(filled(options.write.read_text()))
+    else:
+        print("\n\n".join(f"{name}\n\n{text}" for name, text in tables()))
 
 
 if __name__ == "__main__":

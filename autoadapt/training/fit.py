@@ -111,13 +111,13 @@ def fit(
         ConfigError: The method needs what network or data do not have.
     """
     with own_randomness(seed, device), tried_kernels(device), place(folder) as scratch:
-        loop = Loop(method, network, data, settings, seed, device, scratch)
+        begins = dict(start or {})
+        loop = Loop(method, network, data, settings, seed, device, scratch, start=begins)
         if folder is not None:
             loop.log = StepLog(folder / STEPS)
             loop.checkpoint = folder / "checkpoint.pt"
         loop.on_progress = on_progress
         loop.snapshots, loop.on_snapshot = frozenset(snapshots), on_snapshot
-        loop.start = dict(start or {})
         loop.restore()
         for stretch in loop.stretches:
             loop.run(stretch)
@@ -190,6 +190,7 @@ class Loop:
     saved: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        self.method.pretrained = bool(self.start)
         self.method.check(self.network, self.data)
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
         self.network.to(device=self.device, memory_format=layout)  # type: ignore[call-overload]

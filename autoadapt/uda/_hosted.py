@@ -66,6 +66,7 @@ class Hosted(Method):
 
     def phases(self, steps: int) -> tuple[Phase, ...]:
         """Return the phases of the host."""
+        self.guest.pretrained = self.pretrained
         return self.guest.phases(steps)
 
     def begin_round(self, context: Context, data: TrainingData, phase: Phase, index: int) -> None:

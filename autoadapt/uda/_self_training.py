@@ -53,11 +53,11 @@ class SelfTraining(Method):
         mining: Share of the target crops that are centred on a pixel of a rare class; without
             effect where images are not cropped.
         mining_share: Classes predicted for fewer target pixels than this are rare.
-        batch_norm: Policy of the self-training; published: running statistics stay those of the
-            warm-up. That suits large pretrained networks whose weights move little. Small ones
-            that learn from scratch want ``train``: the reference of ``deeplab_tiny`` on
-            ``day_to_dusk`` at 60 x 80, 400 steps, two seeds, came to a mIoU of 17.9 with it and
-            14.2 without (CRST; 18.0 on source alone).
+        batch_norm: Policy of the warm-up.
+        self_training_batch_norm: Policy of the self-training. Published is ``eval``: running
+            statistics stay those of the warm-up. That suits large pretrained networks, whose
+            weights move little, and hurts small ones from scratch (see ``docs/methods.md``).
+            Absent: ``eval`` where the network begins with given weights, ``train`` where not.
     """
 
     rounds: Positive = 3
@@ -72,7 +72,7 @@ class SelfTraining(Method):
     mining: Fraction = 0.8
     mining_share: Fraction = 0.001
     warm_up: Fraction = 0.5
-    batch_norm: Policy = "eval"
+    self_training_batch_norm: Policy | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,7 +83,7 @@ class SelfTraining(Method):
     def phases(self, steps: int) -> tuple[Phase, ...]:
         """Train on source with statistics of the batch, then in rounds at a constant rate."""
         first = round(self.warm_up * steps)
-        warm = (Phase("warm_up", first),) if first else ()
+        warm = (Phase("warm_up", first, batch_norm=self.batch_norm),) if first else ()
         return (*warm, *self.self_training(steps - first)) if first < steps else warm
 
     def self_training(self, steps: int) -> tuple[Phase, ...]:
@@ -96,7 +96,7 @@ class SelfTraining(Method):
             name,
             steps,
             rounds,
-            batch_norm=self.batch_norm,
+            batch_norm=self.kept_statistics(self.self_training_batch_norm),
             restart="optimizers",
             power=0.0,
             rate=self.rate,
@@ -134,7 +134,7 @@ class SelfTraining(Method):
     def labelling(self, context: Context, data: TrainingData) -> Labelling:
         """Return the passes of a round."""
         predictor = MirrorAverage(context.network) if self.mirror else None
-        return Labelling(context, data, predictor, self.batch_norm)
+        return Labelling(context, data, predictor, context.batch_norm)
 
     def tallies(self) -> Mapping[str, Tally]:
         """Return what ``label`` adds up besides what it returns, by name."""

@@ -479,6 +479,8 @@ class Method(ABC):
         batch_norm: Batch-norm policy while training.
         preset: ``quick`` shortens methods that take several rounds: it sets what ``quick`` of
             the class names, among the options that were left at their defaults.
+        pretrained: Whether the network begins with given weights instead of random ones; set by
+            the loop before it asks for anything.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -495,6 +497,7 @@ class Method(ABC):
     aux_source_weight: NotNegative = 0.1
     batch_norm: Policy = "train"
     preset: Literal["published", "quick"] = "published"
+    pretrained: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         if self.preset == "quick":
@@ -542,6 +545,14 @@ class Method(ABC):
                 "is untrained: warm_up is 0 and there are no weights; set warm_up above 0 (such as "
                 "0.5), or 'weights' beside the method to a model trained on the source"
             )
+
+    def kept_statistics(self, policy: Policy | None) -> Policy:
+        """Return a batch-norm policy; absent: ``eval`` for pretrained networks, else ``train``.
+
+        The running statistics of a network that learnt from scratch in few steps are those of
+        weights that it has left behind; normalised with them it learns worse than on source alone.
+        """
+        return policy or ("eval" if self.pretrained else "train")
 
     def keeps_sources_apart(self) -> bool:
         """Whether several labelled sources are kept apart instead of being one set."""

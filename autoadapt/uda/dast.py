@@ -51,8 +51,9 @@ class Dast(Method):
         cap: Largest class threshold.
         rate: Learning rate of the self-training, of backbone and heads alike, in units of that of
             the settings.
-        self_training_batch_norm: Batch-norm policy of the self-training; the released code leaves
-            the network in evaluation mode after labelling.
+        self_training_batch_norm: Batch-norm policy of the self-training. Published is ``eval``:
+            the released code leaves the network in evaluation mode after labelling. Absent:
+            ``eval`` where the network begins with given weights, ``train`` where not.
         discriminator_rate: Learning rate of both discriminators (one Adam, betas 0.9 and 0.99).
         discriminator_width: Channels of the corrector after its first layer.
         discoverer_width: The same of the discoverer; absent: half of those of the features, as
@@ -73,7 +74,7 @@ class Dast(Method):
     portion: Fraction = 0.5
     cap: Fraction = 0.9
     rate: Above0 = 0.8
-    self_training_batch_norm: Policy = "eval"
+    self_training_batch_norm: Policy | None = None
     discriminator_rate: Above0 = 1e-4
     discriminator_width: Positive = 64
     discoverer_width: Positive | None = None
@@ -105,7 +106,7 @@ class Dast(Method):
             "self_training",
             steps,
             self.rounds,
-            batch_norm=self.self_training_batch_norm,
+            batch_norm=self.kept_statistics(self.self_training_batch_norm),
             horizon=HORIZON * -(-steps // self.rounds),
             restart="optimizers",
         )

@@ -222,7 +222,9 @@ def test_self_training_has_one_rate_for_all_and_a_long_schedule(
     assert rates == pytest.approx([0.008, 0.008])
     (discriminators,) = loop.context.optimizers["discriminators"].param_groups
     assert discriminators["initial_lr"] == 1e-4
-    assert loop.stretches[1].phase.batch_norm == "eval"
+    assert loop.stretches[1].phase.batch_norm == "train"
+    method.pretrained = True
+    assert [phase.batch_norm for phase in method.phases(21)] == ["train", "eval"]
 
 
 def test_discriminator_attention_alone_has_no_rounds() -> None:

@@ -22,7 +22,7 @@ from autoadapt.networks.checkpoints import load_weights
 from autoadapt.networks.contract import Features, Output, SegmentationNetwork, Tap
 from autoadapt.plugins import find
 from autoadapt.space.architecture import Architecture
-from autoadapt.training.fit import Fitted, Progress, fit
+from autoadapt.training.fit import Fitted, Loop, Progress, fit
 from autoadapt.uda._mixing import (
     PseudoLabels,
     class_mask,
@@ -188,11 +188,23 @@ def test_a_host_learns_masked_images_too(
 
 def test_a_host_keeps_its_own_defaults_and_takes_what_is_set() -> None:
     own = Mic(host="crst").guest
-    assert (own.warm_up, own.batch_norm) == (0.5, "eval")
+    assert (own.warm_up, own.portion) == (0.5, 0.2)
     given = Mic(host="crst", warm_up=0.2, preset="quick").guest
-    assert (given.warm_up, given.batch_norm, given.preset) == (0.2, "eval", "quick")
+    assert (given.warm_up, given.portion, given.preset) == (0.2, 0.3, "quick")
     named = Mic(host="crst", warm_up=0.2, host_options={"warm_up": 0.3}).guest
     assert named.warm_up == 0.3
+
+
+@pytest.mark.parametrize(("start", "policy"), [({}, "train"), ({"file": "known"}, "eval")])
+def test_a_host_knows_whether_the_network_was_trained_before(
+    start: dict[str, str], policy: str,
+    tiny_architecture: Architecture, toy_data: TrainingData, tmp_path: Path,
+) -> None:  # fmt: skip
+    loop = Loop(
+        Mic(host="crst"), build(tiny_architecture, 4), toy_data, TrainingSettings(steps=4),
+        seed=1, device=torch.device("cpu"), scratch=tmp_path, start=start,
+    )  # fmt: skip
+    assert [stretch.phase.batch_norm for stretch in loop.stretches] == ["train", policy, policy]
 
 
 def test_the_masked_gradient_is_added_to_that_of_the_host(
