@@ -1,9 +1,10 @@
 """What each method costs over source-only training: ``python benchmarks/method_cost.py``.
 
-The reference of deeplab_tiny is trained from scratch for 40 steps at 96 x 128, with batches of 4
-out of 32 rendered images per domain, by each method with ``preset: quick``. Measured is processor
+The reference of deeplab_tiny is trained from scratch for 20 steps at 96 x 128, with batches of 4
+out of 16 rendered images per domain, by each method with ``preset: quick``. Measured is processor
 time on one thread, the median ratio of three trainings, each next to one of source-only, so that
-a busy machine slows both alike. Prints the table of ``autoadapt/uda/_cost_factors.py``.
+a busy machine slows both alike. Prints the table of ``autoadapt/uda/_cost_factors.py``, and how
+far the three ratios lie apart.
 """
 
 import statistics
@@ -24,12 +25,12 @@ from autoadapt.plugins import available, find
 from autoadapt.space import load
 from autoadapt.training.fit import fit
 
-STEPS, REPEATS = 40, 3
+STEPS, IMAGES, REPEATS = 20, 16, 3
 
 
 def rendered() -> TrainingData:
     """Return both domains of the quickstart, few images of each."""
-    counts = ["data.source.count=32", "data.target.count=32"]
+    counts = [f"data.{domain}.count={IMAGES}" for domain in ("source", "target")]
     settings = load_config("quickstart", counts).data
     domains = domains_of(settings)
     classes = len(domains.classes)
@@ -53,13 +54,13 @@ def data_for(name: str, data: TrainingData) -> TrainingData:
     return replace(data, further={"second": subset(data.source, range(half))})
 
 
-def factor(name: str, data: TrainingData) -> float:
-    """Return the median ratio of a method to source-only training beside it."""
-    ratios = []
+def ratios(name: str, data: TrainingData) -> list[float]:
+    """Return the ratios of a method to source-only training beside it, in ascending order."""
+    found = []
     for _ in range(REPEATS):
         baseline = seconds("source_only", data)
-        ratios.append(seconds(name, data_for(name, data)) / baseline)
-    return statistics.median(ratios)
+        found.append(seconds(name, data_for(name, data)) / baseline)
+    return sorted(found)
 
 
 def main(names: list[str]) -> None:
@@ -67,7 +68,9 @@ def main(names: list[str]) -> None:
     torch.set_num_threads(1)
     data = rendered()
     for name in names or available("uda"):
-        print(f'    "{name}": {factor(name, data):.2f},', flush=True)
+        found = ratios(name, data)
+        factor = statistics.median(found)
+        print(f'    "{name}": {factor:.1f},  # {found[0]:.2f} to {found[-1]:.2f}', flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +37,13 @@ from autoadapt.experiment.adapt import Contender, adapt_fully
 from autoadapt.experiment.evaluate import evaluate, open_labelled
 from autoadapt.files import owning, waiting_lock, write_json
 from autoadapt.metrics.evaluation import Evaluation
+from autoadapt.plugins import find
 from autoadapt.space import load as load_space
 from autoadapt.training.model import ensembled, load_model
 
 RESULTS = Path(__file__).parent.parent / "runs/reference/methods"
 BASELINE, ORACLE = "source_only", "oracle"
 
-SMALL_JUDGE = {"discriminator_width": 16}
-ADVERSARIAL = {"main_weight": 0.01, "aux_weight": 0.002, **SMALL_JUDGE}
-DAST = {"warm_up": 0.4, "preset": "quick", **SMALL_JUDGE}
 TWO_SOURCES = {
     "day_to_dusk": [
         "data.source={kind: folder, root: '${AUTOADAPT_DATA}/camvid', split: day, order: name, "
@@ -96,56 +94,37 @@ class Row:
         """What the table says of the options."""
         if self.members:
             return "mean of the logits"
-        return ", ".join(f"{name}: {json.dumps(value)}" for name, value in self.options.items())
+        chosen = find("uda", self.method).options_of(self.options.get("preset", "published"))
+        shown = {"preset": "", **chosen, **self.options}
+        words = [f"{name}: {json.dumps(value)}" for name, value in shown.items() if value != ""]
+        return ", ".join(words).replace('"', "")
 
 
+SMALL = {"preset": "small"}
 METHODS = {
     BASELINE: Row(),
-    "min_ent": Row("min_ent", {"warm_up": 0.5, "main_weight": 0.01, "aux_weight": 0.002}),
-    "adapt_seg_net": Row("adapt_seg_net", {"warm_up": 0.5, **ADVERSARIAL}),
-    "advent": Row("advent", {"warm_up": 0.5, **ADVERSARIAL}),
+    **{name: Row(name, SMALL) for name in ("min_ent", "adapt_seg_net", "advent")},
     "advent + min_ent": Row(members=("advent", "min_ent")),
-    "dast": Row("dast", {**DAST, "self_training_batch_norm": "train"}),
-    "intra_da": Row("intra_da", {"warm_up": 0.4, "preset": "quick", **ADVERSARIAL}),
-    "cbst": Row("cbst", {"preset": "quick", "batch_norm": "train"}),
-    "crst": Row("crst", {"preset": "quick", "batch_norm": "train"}),
-    "tpld": Row("tpld", {"preset": "quick", "batch_norm": "train", **SMALL_JUDGE}),
-    "ccm": Row("ccm", {"preset": "quick", "source_pool": 1.0}),
-    "structure_enhancement": Row(
-        "structure_enhancement", {"warm_up": 0.5, "decoder_width": 32, **SMALL_JUDGE}
-    ),
-    "fda": Row("fda", {"bands": [0.05]}),
-    "fcan": Row("fcan", {"preset": "quick", **SMALL_JUDGE}),
-    "cycada": Row("cycada", {"preset": "quick"}),
-    "madan": Row("madan", {"preset": "quick"}, TWO_SOURCES),
-    "ada_bn": Row("ada_bn"),
-    "dacs": Row("dacs", {"warm_up": 0.3}),
-    "da_former": Row("da_former", {"warm_up": 0.3, "feature_weight": 0.0}),
-    "mic": Row("mic", {"warm_up": 0.3, "host": "dacs"}),
+    **{name: Row(name, SMALL) for name in ("dast", "intra_da", "cbst", "crst", "tpld", "ccm")},
+    **{name: Row(name, SMALL) for name in ("structure_enhancement", "fda", "fcan", "cycada")},
+    "madan": Row("madan", SMALL, TWO_SOURCES),
+    **{name: Row(name, SMALL) for name in ("ada_bn", "dacs", "da_former")},
+    "mic": Row("mic", {**SMALL, "host": "dacs"}),
     ORACLE: Row(changes=ORACLES),
 }
-"""What small networks from scratch need beside the published values."""
+"""Each method as its preset for small networks has it."""
 
 VARIANTS = {
     "source_only, target statistics": Row(options={"target_statistics": True}),
-    "crst, frozen batch norm": Row("crst", {"preset": "quick", "batch_norm": "eval"}),
-    "crst, faster": Row("crst", {"preset": "quick", "batch_norm": "train", "rate": 0.5}),
-    "cbst, faster": Row("cbst", {"preset": "quick", "batch_norm": "train", "rate": 0.5}),
-    "dast, frozen batch norm": Row("dast", {**DAST, "self_training_batch_norm": "eval"}),
-    "dast, no rounds": Row("dast", {**DAST, "rounds": 0}),
-    "intra_da, from scratch again": Row("intra_da", {"warm_up": 0.4, **ADVERSARIAL}),
-    "structure_enhancement, weak": Row(
-        "structure_enhancement",
-        {"warm_up": 0.5, "decoder_width": 32, **SMALL_JUDGE, "reconstruction_weight": 1e-6},
-    ),
-    "fda, published band": Row("fda", {"bands": [0.01]}),
-    "da_former, quick teacher": Row(
-        "da_former", {"warm_up": 0.3, "feature_weight": 0.0, "momentum": 0.9}
-    ),
-    "da_former, no rare classes": Row(
-        "da_former", {"warm_up": 0.3, "feature_weight": 0.0, "rare_temperature": 0.0}
-    ),
-    "cycada, pixels alone": Row("cycada", {"preset": "quick", "feature_share": 0.0}),
+    "crst, frozen batch norm": Row("crst", {**SMALL, "self_training_batch_norm": "eval"}),
+    "crst, published mixture": Row("crst", {"preset": "quick"}),
+    "dast, frozen batch norm": Row("dast", {**SMALL, "self_training_batch_norm": "eval"}),
+    "dast, no rounds": Row("dast", {**SMALL, "rounds": 0}),
+    "intra_da, from scratch again": Row("intra_da", dict(find("uda", "intra_da").small)),
+    "fda, published band": Row("fda", {**SMALL, "bands": [0.01]}),
+    "cycada, features too": Row("cycada", {"preset": "quick"}),
+    "da_former, quick teacher": Row("da_former", {**SMALL, "momentum": 0.9}),
+    "da_former, no rare classes": Row("da_former", {**SMALL, "rare_temperature": 0.0}),
 }
 """Rows that say why another one is as it is."""
 
@@ -247,19 +226,21 @@ def note(training: Training, result: Mapping[str, Any]) -> None:
         found = read(protocol.results)
         found |= asdict(protocol)
         found["classes"] = list(labelled(protocol).classes)
-        method = make("uda", PluginSettings(name=row.method, options=dict(row.options)))
         entry = found["rows"].setdefault(training.row, {"seeds": {}})
         entry["method"] = {"name": row.method, **row.options}
-        entry["resolved"] = {k: v for k, v in vars(method).items() if is_plain(v)}
+        entry["resolved"] = resolved(row)
         entry["changes"] = list(row.changes.get(protocol.pair, ()))
         entry["members"] = list(row.members)
         entry["seeds"][str(training.seed)] = dict(result)
         write_json(protocol.results, found)
 
 
-def is_plain(value: Any) -> bool:
-    """Whether a value of an option is a number, a text or nothing."""
-    return value is None or isinstance(value, bool | int | float | str)
+def resolved(row: Row) -> dict[str, Any]:
+    """Return all options of a row, as its presets and defaults make them."""
+    method = make("uda", PluginSettings(name=row.method, options=dict(row.options)))
+    values = {one.name: getattr(method, one.name) for one in fields(method) if one.init}
+    plain: dict[str, Any] = json.loads(json.dumps(values))
+    return plain
 
 
 def run(protocol: Protocol, names: Sequence[str], seeds: Sequence[int]) -> None:

@@ -8,6 +8,8 @@ from autoadapt.plugins import available, find
 from autoadapt.uda._cost_factors import COST_FACTORS
 from autoadapt.uda.base import Method, default_of
 
+PRESETS = ("quick", "small")
+
 HEADER = ["method", "cost", "summary", "needs", "paper"]
 
 
@@ -30,7 +32,8 @@ def described(name: str) -> dict[str, Any]:
         "paper": method.paper,
         "needs": list(method.needs.listed()),
         "cost": COST_FACTORS.get(name),
-        "quick": dict(method.quick),
+        "quick": dict(method.options_of("quick")),
+        "small": dict(method.options_of("small")),
         "options": {option.name: default_of(option) for option in options},
     }
 
@@ -58,17 +61,22 @@ def method_text(one: dict[str, Any]) -> str:
     """Return one method in full: its text and its options with their defaults."""
     method: type[Method] = find("uda", one["name"])
     rows = [
-        [name, repr(value), repr(one["quick"][name]) if name in one["quick"] else ""]
+        [name, repr(value), *(set_by(one[preset], name) for preset in PRESETS)]
         for name, value in one["options"].items()
     ]
     needs = "; ".join(one["needs"]) or "nothing beyond one network and one source"
     parts = [
         f"{one['name']}: {one['summary']}",
         f"paper: {one['paper']}\nneeds: {needs}\ncost: {cost(one['cost'])} x source-only",
-        text_table(["option", "default", "preset quick"], rows, words=3),
+        text_table(["option", "default", *(f"preset {name}" for name in PRESETS)], rows, words=4),
         documented(method),
     ]
     return "\n\n".join(parts)
+
+
+def set_by(preset: dict[str, Any], name: str) -> str:
+    """Return what a preset sets an option to, as text; nothing where it leaves it alone."""
+    return repr(preset[name]) if name in preset else ""
 
 
 def documented(method: type[Method]) -> str:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -31,6 +31,12 @@ class OutputAdversarial(Method):
     """
 
     needs: ClassVar[Needs] = Needs(networks=("a discriminator per output",))
+    small: ClassVar[Mapping[str, Any]] = {
+        "warm_up": 0.5,
+        "main_weight": 0.01,
+        "aux_weight": 0.002,
+        "discriminator_width": 16,
+    }
 
     main_weight: NotNegative = 0.001
     aux_weight: NotNegative = 0.0002

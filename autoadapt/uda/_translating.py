@@ -98,6 +98,8 @@ class Translating(Method):
             the settings.
         classifier_rate: Learning rate of the domain classifier (Adam).
         accuracy_from: The network moves only while the classifier is right more often than this.
+            In some ten steps it does not get there, and the alignment does nothing: the preset
+            ``small`` has none.
     """
 
     warm_up: Fraction = 0.2

@@ -7,7 +7,8 @@ accumulation, schedules, data, checkpoints. ``Context`` is what stands between t
 What a method may say, from the common to the rare:
 
 =============================== =================================================================
-``needs``, ``quick``            what it asks for; options of a shorter training
+``needs``                       what it asks for
+``quick``, ``small``            options of a shorter training, and of small networks and images
 ``setup``                       extra modules and optimisers
 ``step``                        one step of adaptation
 ``phases``                      stretches of training, their rounds, rates, batch norm, restarts
@@ -45,6 +46,8 @@ from autoadapt.uda._losses import cross_entropy
 from autoadapt.uda._sweep import STATE, RunningStatistics, Seen, Sweep, Tally, digest
 
 Domain = Literal["source", "target"]
+
+Preset = Literal["published", "quick", "small"]
 
 Restart = Literal["nothing", "schedule", "optimizers", "everything"]
 
@@ -477,8 +480,9 @@ class Method(ABC):
             networks that begin without pretrained weights.
         aux_source_weight: Weight of the source loss on the auxiliary output, where there is one.
         batch_norm: Batch-norm policy while training.
-        preset: ``quick`` shortens methods that take several rounds: it sets what ``quick`` of
-            the class names, among the options that were left at their defaults.
+        preset: ``quick`` shortens methods that take several rounds, ``small`` also suits small
+            networks that begin with random weights, on small images: they set what ``quick`` and
+            ``small`` of the class name, among the options that were left at their defaults.
         pretrained: Whether the network begins with given weights instead of random ones; set by
             the loop before it asks for anything.
     """
@@ -492,18 +496,26 @@ class Method(ABC):
     """Options under which a run of a few steps exercises every term."""
     quick: ClassVar[Mapping[str, Any]] = {}
     """Options that ``preset: quick`` sets."""
+    small: ClassVar[Mapping[str, Any]] = {}
+    """Options that ``preset: small`` sets, besides those of ``quick``."""
 
     warm_up: Fraction = 0.0
     aux_source_weight: NotNegative = 0.1
     batch_norm: Policy = "train"
-    preset: Literal["published", "quick"] = "published"
+    preset: Preset = "published"
     pretrained: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        if self.preset == "quick":
-            for option in fields(self):
-                if option.name in self.quick and getattr(self, option.name) == default_of(option):
-                    setattr(self, option.name, self.quick[option.name])
+        chosen = self.options_of(self.preset)
+        for option in fields(self):
+            if option.name in chosen and getattr(self, option.name) == default_of(option):
+                setattr(self, option.name, chosen[option.name])
+
+    @classmethod
+    def options_of(cls, preset: Preset) -> Mapping[str, Any]:
+        """Return the options that a preset sets."""
+        known = {"quick": cls.quick, "small": {**cls.quick, **cls.small}}
+        return known.get(preset, {})
 
     def check(self, network: SegmentationNetwork, data: TrainingData) -> None:
         """Refuse what the method cannot train, before anything is spent on it.

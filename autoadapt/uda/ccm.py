@@ -71,6 +71,7 @@ class Ccm(Method):
     paper = "Li et al., Content-Consistent Matching for Domain Adaptive Segmentation, ECCV 2020"
     needs: ClassVar[Needs] = Needs(rounds=6, stage_one=True)
     quick: ClassVar[Mapping[str, Any]] = {"rounds": 2}
+    small: ClassVar[Mapping[str, Any]] = {"source_pool": 1.0}
     smoke_options: ClassVar[Mapping[str, Any]] = {"rounds": 2, "portion": 0.5, "source_pool": 1.0}
 
     rounds: Positive = 6

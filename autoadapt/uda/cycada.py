@@ -25,6 +25,7 @@ class Cycada(Translating):
         networks=("two generators", "two patch discriminators", "a frozen twin", "a classifier")
     )
     quick: ClassVar[Mapping[str, Any]] = SMALL
+    small: ClassVar[Mapping[str, Any]] = {"feature_share": 0.0}
     smoke_options: ClassVar[Mapping[str, Any]] = {
         "generator_width": 4,
         "generator_blocks": 1,

@@ -61,6 +61,7 @@ class DaFormer(Dacs):
     summary = "DACS with rare-class sampling and a distance to pretrained features"
     paper = "Hoyer et al., DAFormer, CVPR 2022"
     needs: ClassVar[Needs] = Needs(networks=("a mean teacher", "a frozen twin"), one_size=True)
+    small: ClassVar[Mapping[str, Any]] = {"warm_up": 0.3, "feature_weight": 0.0}
     smoke_options: ClassVar[Mapping[str, Any]] = {
         "threshold": 0.0,
         "things": ("a", "b", "c", "d"),

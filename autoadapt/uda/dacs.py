@@ -47,6 +47,7 @@ class Dacs(Method):
     summary = "self-training on class-mixed images with a mean teacher"
     paper = "Tranheden et al., DACS, WACV 2021"
     needs: ClassVar[Needs] = Needs(networks=("a mean teacher",), one_size=True)
+    small: ClassVar[Mapping[str, Any]] = {"warm_up": 0.3}
     smoke_options: ClassVar[Mapping[str, Any]] = {"threshold": 0.0}
 
     momentum: Fraction = 0.99

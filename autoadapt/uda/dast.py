@@ -64,6 +64,7 @@ class Dast(Method):
     paper = "Yu et al., DAST: Discriminator Attention and Self-Training, AAAI 2021"
     needs: ClassVar[Needs] = Needs(networks=("discoverer", "corrector"), rounds=3, predictor=True)
     quick: ClassVar[Mapping[str, Any]] = {"rounds": 1, "discoverer_width": 64}
+    small: ClassVar[Mapping[str, Any]] = {"warm_up": 0.4, "discriminator_width": 16}
     smoke_options: ClassVar[Mapping[str, Any]] = {"discriminator_width": 4}
 
     feature_weight: NotNegative = 0.01

@@ -56,6 +56,7 @@ class Fcan(Method):
         networks=("a frozen twin", "an image decoder", "a discriminator")
     )
     quick: ClassVar[Mapping[str, Any]] = {"decoder_width": 32}
+    small: ClassVar[Mapping[str, Any]] = {"discriminator_width": 16}
     smoke_options: ClassVar[Mapping[str, Any]] = {
         "decoder_width": 8,
         "discriminator_width": 4,

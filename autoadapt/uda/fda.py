@@ -53,6 +53,7 @@ class Fda(Method):
     needs: ClassVar[Needs] = Needs(
         networks=("a network per further band",), predictor=True, one_size=True
     )
+    small: ClassVar[Mapping[str, Any]] = {"bands": (0.05,)}
     smoke_options: ClassVar[Mapping[str, Any]] = {
         "bands": (0.01, 0.09),
         "rounds": 1,

@@ -46,6 +46,7 @@ class IntraDa(Advent):
     paper = "Pan et al., Unsupervised Intra-domain Adaptation, CVPR 2020"
     needs: ClassVar[Needs] = Needs(networks=("a discriminator per output",), rounds=1)
     quick: ClassVar[Mapping[str, Any]] = {"fresh": False, "first_share": 0.67}
+    small: ClassVar[Mapping[str, Any]] = {**Advent.small, "warm_up": 0.4}
 
     first_share: Fraction = 0.5
     easy_share: Fraction = 0.67

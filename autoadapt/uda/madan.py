@@ -52,6 +52,7 @@ class Madan(Translating):
         ),
     )
     quick: ClassVar[Mapping[str, Any]] = SMALL
+    small: ClassVar[Mapping[str, Any]] = {"feature_share": 0.0}
     smoke_options: ClassVar[Mapping[str, Any]] = {
         "generator_width": 4,
         "generator_blocks": 1,

@@ -45,6 +45,7 @@ class Mic(Hosted):
     summary = "masked image consistency on top of another method (option host)"
     paper = "Hoyer et al., MIC, CVPR 2023"
     needs: ClassVar[Needs] = Needs(networks=("a mean teacher",))
+    small: ClassVar[Mapping[str, Any]] = {"warm_up": 0.3}
     smoke_options: ClassVar[Mapping[str, Any]] = {
         "host": "dacs",
         "host_options": {"threshold": 0.0},

@@ -35,6 +35,11 @@ class MinEnt(Method):
 
     summary = "entropy minimisation on target"
     paper = "Vu et al., ADVENT, CVPR 2019"
+    small: ClassVar[Mapping[str, Any]] = {
+        "warm_up": 0.5,
+        "main_weight": 0.01,
+        "aux_weight": 0.002,
+    }
     smoke_options: ClassVar[Mapping[str, Any]] = {
         "entropy_share": 0.3,
         "prior_weight": 0.001,

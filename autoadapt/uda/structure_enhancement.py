@@ -51,6 +51,11 @@ class StructureEnhancement(Method):
     paper = "structure enhancement by reconstruction and output-space alignment; no code released"
     needs: ClassVar[Needs] = Needs(networks=("an image decoder", "a discriminator"))
     quick: ClassVar[Mapping[str, Any]] = {"decoder_width": 64, "discriminator_width": 32}
+    small: ClassVar[Mapping[str, Any]] = {
+        "warm_up": 0.5,
+        "decoder_width": 32,
+        "discriminator_width": 16,
+    }
     smoke_options: ClassVar[Mapping[str, Any]] = {"decoder_width": 8, "discriminator_width": 4}
 
     reconstruction_weight: NotNegative = 1e-5

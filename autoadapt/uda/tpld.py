@@ -61,6 +61,10 @@ class Tpld(SelfTraining):
     paper = "Shin et al., Two-phase Pseudo Label Densification, ECCV 2020"
     needs: ClassVar[Needs] = Needs(networks=("a discriminator",), rounds=9, stage_one=True)
     quick: ClassVar[Mapping[str, Any]] = {"rounds": 1, "second_rounds": 1, "portion": 0.3}
+    small: ClassVar[Mapping[str, Any]] = {
+        **SelfTraining.small,
+        "discriminator_width": 16,
+    }
     smoke_options: ClassVar[Mapping[str, Any]] = {"discriminator_width": 4}
 
     rounds: Positive = 6

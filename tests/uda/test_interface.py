@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoadapt.config.settings import TrainingSettings
+from autoadapt.config.load import make
+from autoadapt.config.settings import PluginSettings, TrainingSettings
 from autoadapt.data.batches import IGNORE, SourceBatch, TargetBatch
 from autoadapt.data.training import StepBatch, TrainingData
 from autoadapt.data.views import relabelled
@@ -20,6 +21,7 @@ from autoadapt.errors import ConfigError, TrainingDivergedError
 from autoadapt.networks.batch_norm import Policy
 from autoadapt.networks.build import build
 from autoadapt.networks.contract import SegmentationNetwork, upsample
+from autoadapt.plugins import available, find
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.checkpoints import read_checkpoint
 from autoadapt.training.fit import Fitted, fit
@@ -27,7 +29,7 @@ from autoadapt.uda._losses import cross_entropy, entropy
 from autoadapt.uda._sweep import Numbers
 from autoadapt.uda.adapt_seg_net import AdaptSegNet
 from autoadapt.uda.advent import Advent
-from autoadapt.uda.base import Context, Method, Needs, Phase, divided
+from autoadapt.uda.base import Context, Method, Needs, Phase, Preset, divided
 from autoadapt.uda.source_only import SourceOnly
 
 CPU = torch.device("cpu")
@@ -459,6 +461,7 @@ class Demanding(SourceOnly):
 
     needs = Needs(aux="required", sources=2, networks=("teacher", "critic"), rounds=3)
     quick: ClassVar[Mapping[str, Any]] = {"rounds": 1, "names": ["one"]}
+    small: ClassVar[Mapping[str, Any]] = {"rounds": 2, "warm_up": 0.5}
 
     rounds: int = 3
     names: list[str] = field(default_factory=lambda: ["one", "two"])
@@ -487,10 +490,31 @@ def test_needs_are_listed_in_words() -> None:
     assert SourceOnly.needs.listed() == ()
 
 
-def test_the_quick_preset_changes_what_was_left_at_its_default() -> None:
-    assert (Demanding().rounds, Demanding().names) == (3, ["one", "two"])
-    assert (Demanding(preset="quick").rounds, Demanding(preset="quick").names) == (1, ["one"])
-    assert Demanding(preset="quick", rounds=2).rounds == 2
+@pytest.mark.parametrize(
+    ("preset", "rounds", "names", "warm_up"),
+    [
+        ("published", 3, ["one", "two"], 0.0),
+        ("quick", 1, ["one"], 0.0),
+        ("small", 2, ["one"], 0.5),
+    ],
+)
+def test_a_preset_changes_what_was_left_at_its_default(
+    preset: Preset, rounds: int, names: list[str], warm_up: float
+) -> None:
+    method = Demanding(preset=preset)
+    assert (method.rounds, method.names, method.warm_up) == (rounds, names, warm_up)
+    assert Demanding(preset=preset, rounds=4).rounds == 4
+
+
+@pytest.mark.parametrize("name", available("uda"))
+def test_presets_name_options_with_values_that_pass(name: str) -> None:
+    """What a preset sets is checked as if it stood in the config."""
+    method: type[Method] = find("uda", name)
+    options = dict(method.options_of("small"))
+    asked = vars(make("uda", PluginSettings(name=name, options=options)))
+    preset = vars(make("uda", PluginSettings(name=name, options={"preset": "small"})))
+    differing = {key for key in asked if asked[key] != preset[key]}
+    assert differing <= {"preset", "guest"}
 
 
 @pytest.mark.parametrize(
