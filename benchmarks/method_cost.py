@@ -1,7 +1,7 @@
 """What each method costs over source-only training: ``python benchmarks/method_cost.py``.
 
-The reference of deeplab_tiny is trained from scratch for 20 steps at 96 x 128, with batches of 4
-out of 16 rendered images per domain, by each method with ``preset: quick``. Measured is processor
+The reference of deeplab_tiny is trained from scratch for 40 steps at 96 x 128, with batches of 4
+out of 32 rendered images per domain, by each method with ``preset: quick``. Measured is processor
 time on one thread, the median ratio of three trainings, each next to one of source-only, so that
 a busy machine slows both alike. Prints the table of ``autoadapt/uda/_cost_factors.py``, and how
 far the three ratios lie apart.
@@ -25,7 +25,7 @@ from autoadapt.plugins import available, find
 from autoadapt.space import load
 from autoadapt.training.fit import fit
 
-STEPS, IMAGES, REPEATS = 20, 16, 3
+STEPS, IMAGES, REPEATS = 40, 32, 3
 
 
 def rendered() -> TrainingData:
