@@ -306,7 +306,8 @@ def filled(page: str) -> str:
     """Return a page with each table between the two comments that name it."""
     for name, text in tables():
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = place.sub(lambda match, text=text: f"{match[1]}\n{text}\n\n{match[2]}", page)
+        literal = text.replace("\\", r"\\")
+        page = place.sub(rf"\g<1>\n{literal}\n\n\g<2>", page)
     return page
 
 

@@ -35,6 +35,7 @@ from autoadapt.uda._mixing import (
 from autoadapt.uda._strong import blurred, strongly_augmented
 from autoadapt.uda._teacher import follow, teacher_of
 from autoadapt.uda.base import Context
+from autoadapt.uda.crst import Crst
 from autoadapt.uda.da_former import DaFormer, RareClasses, cell_labels, feature_distance
 from autoadapt.uda.dacs import Dacs
 from autoadapt.uda.mic import Mic, block_mask, grid
@@ -188,8 +189,10 @@ def test_a_host_learns_masked_images_too(
 
 def test_a_host_keeps_its_own_defaults_and_takes_what_is_set() -> None:
     own = Mic(host="crst").guest
+    assert isinstance(own, Crst)
     assert (own.warm_up, own.portion) == (0.5, 0.2)
     given = Mic(host="crst", warm_up=0.2, preset="quick").guest
+    assert isinstance(given, Crst)
     assert (given.warm_up, given.portion, given.preset) == (0.2, 0.3, "quick")
     named = Mic(host="crst", warm_up=0.2, host_options={"warm_up": 0.3}).guest
     assert named.warm_up == 0.3
