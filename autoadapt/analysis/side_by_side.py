@@ -40,6 +40,8 @@ from autoadapt.analysis.page import Markup, cell, document, picture, prose, sect
 from autoadapt.analysis.tables import csv_table, decimal, markdown_table, percent, text_table
 from autoadapt.files import write_json, write_text
 
+LISTED = 10
+"""Scores that a sentence names."""
 SURE = 0.05
 """Corrected p below which an exploratory score counts as one that ranks in a bank."""
 
@@ -186,7 +188,8 @@ def summary(found: SideBySide) -> list[str]:
         sentences += named_sentences(found)
     scores = [row for row in found.others if not found.is_control(row)]
     held = [name_of(row) for row in scores if found.holds(row)]
-    listed = f": {', '.join(held)}" if held else ""
+    more = [f"and {len(held) - LISTED} more"] if len(held) > LISTED else []
+    listed = f", the safest first: {', '.join([*held[:LISTED], *more])}" if held else ""
     kind = "exploratory " if found.findings else ""
     sentences.append(
         f"{len(held)} of {len(scores)} {kind}scores rank the right way in every bank after Holm's "

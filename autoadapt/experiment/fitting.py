@@ -83,16 +83,12 @@ def candidates(bank: Bank, *, costs: bool = False) -> tuple[list[str], dict[str,
 
 def not_in_a_search(bank: Bank, name: str, *, costs: bool) -> str:
     """Return why a score is not used; empty if it is."""
-    described = bank.fingerprint.get("scores", {}).get(name, {})
-    plugin = described.get("score", name)
-    if plugin in COSTS:
+    described = bank.fingerprint.get("scores", {}).get(name, {"score": name})
+    if described["score"] in COSTS:
         return "" if costs else "a cost"
-    if plugin not in available("scores"):
+    if described["score"] not in available("scores"):
         return "no score of this version, so a search cannot compute it"
-    try:
-        needs = make(plugin, described.get("options", {})).needs
-    except ConfigError:
-        return "made by another version"
+    needs = described["needs"] if "needs" in described else make(name, {}).needs
     return "it needs all other candidates" if "pool" in needs else ""
 
 

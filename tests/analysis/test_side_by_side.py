@@ -56,6 +56,7 @@ def made(title: str, seed: int, *, size: int = 26, **fields: Any) -> Correlation
         "controls": {"macs": (-1 - random.random(size)).tolist()},
         "named": {"J": column(9.0), "D": column(0.2), "E": column(0.1 if seed == 1 else 2.0)},
         "protocol": PROTOCOL,
+        "terms": {"J": "mmd", "D": "snd", "E": "rsi"},
     }
     return CorrelationReport(**given | fields)
 

@@ -135,12 +135,12 @@ def test_what_a_search_cannot_compute_is_not_used(bank: Bank) -> None:
     marks = {
         **bank.fingerprint,
         "scores": {
-            "together": {"score": "pool_agreement", "options": {}},
-            "reent_loc": {"score": "reent", "options": {"variant": "loc"}},
-            "cost": {"score": "macs", "options": {}},
+            "together": {"score": "pool_agreement", "needs": ["pool"]},
+            "reent_loc": {"score": "reent", "needs": []},
+            "cost": {"score": "macs", "needs": []},
         },
     }
-    more = {"together": 1.0, "reent_loc": 2.0, "cost": 3.0, "strange": 4.0}
+    more = {"together": 1.0, "reent_loc": 2.0, "cost": 3.0, "strange": 4.0, "pool_agreement": 5.0}
     models = tuple(
         replace(one, record=replace(one.record, scores={**one.record.scores, **more}))
         for one in bank.models
@@ -149,6 +149,7 @@ def test_what_a_search_cannot_compute_is_not_used(bank: Bank) -> None:
     assert found == ["entropy", "mmd", "reent_loc", "softmax_corr", "source_miou"]
     assert unused == {
         "together": "it needs all other candidates",
+        "pool_agreement": "it needs all other candidates",
         "cost": "a cost",
         "strange": "no score of this version, so a search cannot compute it",
     }
