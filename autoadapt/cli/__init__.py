@@ -271,6 +271,10 @@ def replay(
     strategies: Annotated[
         list[str] | None, typer.Option("--strategy", help="Strategy; may be given repeatedly.")
     ] = None,
+    objectives: Annotated[
+        list[str] | None,
+        typer.Option("--objective", help="What is minimised, by name or file; may be repeated."),
+    ] = None,
     method: Annotated[
         str | None, typer.Option(help="Models of this method; absent: of the first one.")
     ] = None,
@@ -278,10 +282,16 @@ def replay(
     searches: Annotated[int, typer.Option(min=1, help="Searches, each with another seed.")] = 50,
 ) -> None:
     """Simulate searches on the models of a bank; nothing is trained."""
-    from autoadapt.experiment.simulation import replay_bank
+    from autoadapt.experiment.simulation import Replay, replay_bank
 
-    names = strategies or ["evolution"]
-    print(replay_bank(bank, names, method=method, trials=trials, searches=searches))
+    wanted = Replay(
+        strategies=strategies or ["evolution"],
+        objectives=objectives or [],
+        method=method,
+        trials=trials,
+        searches=searches,
+    )
+    print(replay_bank(bank, wanted))
 
 
 @app.command()

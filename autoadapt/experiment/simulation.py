@@ -6,7 +6,7 @@ crossover leads to the one of them that is nearest to where it would have led.
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from autoadapt.analysis.tables import percent, text_table
 from autoadapt.config.load import make
 from autoadapt.config.settings import PluginSettings
-from autoadapt.errors import RunError
+from autoadapt.errors import ConfigError, RunError
 from autoadapt.experiment.bank_file import Bank, BankModel, read_bank
+from autoadapt.objective import column, named
 from autoadapt.space import Architecture, SearchSpace, SpaceExhausted, load
 from autoadapt.strategies.base import Observation, Strategy
 
@@ -202,27 +203,71 @@ def truth_of(model: BankModel) -> float:
     return model.miou
 
 
-def replay_bank(
-    path: Path, strategies: Sequence[str], *, method: str | None, trials: int, searches: int
-) -> str:
+def judged_by(bank: Bank, objective: str) -> Bank:
+    """Return a bank whose models have another objective, standardised by all of them.
+
+    Raises:
+        ConfigError: No such objective, or the bank lacks a score that it needs.
+    """
+    records = [model.record for model in bank.models]
+    try:
+        values = column(records, named(objective), bank.reference_costs)
+    except (RunError, ConfigError) as error:
+        raise ConfigError(f"--objective {objective}: {error}") from None
+    models = tuple(
+        replace(model, objective=value) for model, value in zip(bank.models, values, strict=True)
+    )
+    return replace(bank, models=models)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What to replay.
+
+    Attributes:
+        strategies: Names; random search is always added.
+        objectives: Names or files of what is minimised; empty: the objective of the bank.
+        method: Whose models; absent: those of the bank's first method.
+        trials: Of each search.
+        searches: Per strategy and objective, each with another seed.
+    """
+
+    strategies: Sequence[str]
+    objectives: Sequence[str] = ()
+    method: str | None = None
+    trials: int
+    searches: int
+
+
+def replay_bank(path: Path, wanted: Replay) -> str:
     """Replay strategies on a bank and return a table of what each loses, random search last.
 
     Raises:
         RunError: Not a bank, or nothing in it to search.
-        ConfigError: No such strategy.
+        ConfigError: No such strategy or objective.
     """
     bank = read_bank(path)
-    models = models_of(bank, method)
-    space = bank_space(load(bank.space), models)
-    names = list(dict.fromkeys([*strategies, "random"]))
-    found = [
-        simulate(models, space, PluginSettings(name=name), trials=trials, seeds=range(searches))
-        for name in names
-    ]
-    steps = [k for k in (1, 2, 5, 10, 20, 30, 50, 100, 200, 500) if k < trials] + [trials]
-    rows = [[one.strategy, *(percent(one.regret[k - 1]) for k in steps)] for one in found]
-    return (
-        f"{bank.name}: {len(models)} models, {searches} searches each; mIoU in points that the "
-        f"model with the best objective lies below the best one ({percent(found[0].best)} %)\n"
-        + text_table(["after trials", *map(str, steps)], rows)
-    )
+    judged = {name: judged_by(bank, name) for name in wanted.objectives} or {"": bank}
+    names = list(dict.fromkeys([*wanted.strategies, "random"]))
+    steps = [k for k in (1, 2, 5, 10, 20, 30, 50, 100, 200, 500) if k < wanted.trials]
+    steps.append(wanted.trials)
+    lines, rows = [], []
+    for objective, one in judged.items():
+        models = models_of(one, wanted.method)
+        space = bank_space(load(one.space), models)
+        for name in names:
+            found = simulate(
+                models,
+                space,
+                PluginSettings(name=name),
+                trials=wanted.trials,
+                seeds=range(wanted.searches),
+            )
+            label = " ".join([name, *([f"({Path(objective).stem})"] if objective else [])])
+            rows.append([label, *(percent(found.regret[k - 1]) for k in steps)])
+        lines = [
+            f"{bank.name}: {len(models)} models, {wanted.searches} searches each; mIoU in points "
+            f"that the model with the best objective lies below the best one "
+            f"({percent(found.best)} %)"
+        ]
+    return "\n".join([*lines, text_table(["after trials", *map(str, steps)], rows)])

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +7,13 @@ import pytest
 
 from autoadapt.config.conventions import WORKING
 from autoadapt.config.settings import PluginSettings
-from autoadapt.errors import RunError
+from autoadapt.errors import ConfigError, RunError
 from autoadapt.experiment.bank_file import Bank, BankModel, write_bank
 from autoadapt.experiment.simulation import (
+    Replay,
     bank_space,
     distance,
+    judged_by,
     models_of,
     replay_bank,
     simulate,
@@ -94,8 +97,36 @@ def test_what_cannot_be_replayed_is_said(bank: Bank, space: SearchSpace) -> None
 
 def test_the_table_has_random_search_beside_it(bank: Bank, tmp_path: Path) -> None:
     write_bank(bank, tmp_path)
-    text = replay_bank(tmp_path, ["evolution"], method=None, trials=12, searches=4)
+    text = replay_bank(tmp_path, Replay(strategies=["evolution"], trials=12, searches=4))
     heading, header, _, *rows = text.splitlines()
     assert "4 searches each" in heading
     assert header.split()[2:] == ["1", "2", "5", "10", "12"]
     assert [row.split()[0] for row in rows] == ["evolution", "random"]
+
+
+def test_a_search_can_minimise_another_objective(bank: Bank, tmp_path: Path) -> None:
+    """The score called entropy is the truth, that called mmd the reverse of it."""
+    models = [
+        replace(
+            one,
+            record=replace(one.record, scores={"entropy": -(one.miou or 0), "mmd": one.miou or 0}),
+        )
+        for one in bank.models
+    ]
+    write_bank(replace(bank, models=tuple(models)), tmp_path)
+    wanted = Replay(
+        strategies=["random"], objectives=["ent", "mmd"], trials=len(models), searches=2
+    )
+    *_, good, bad = replay_bank(tmp_path, wanted).splitlines()
+    lowest, highest = (f(100 * (one.miou or 0) for one in models) for f in (min, max))
+    assert good.split()[:2] == ["random", "(ent)"]
+    assert float(good.split()[-1]) == pytest.approx(0)
+    assert bad.split()[:2] == ["random", "(mmd)"]
+    assert float(bad.split()[-1]) == pytest.approx(highest - lowest, abs=0.06)
+
+
+def test_an_objective_that_the_bank_cannot_give_is_said(bank: Bank) -> None:
+    with pytest.raises(ConfigError, match=r"--objective mmd_reent: .*mmd"):
+        judged_by(bank, "mmd_reent")
+    with pytest.raises(ConfigError, match="--objective mmd_rent"):
+        judged_by(bank, "mmd_rent")
