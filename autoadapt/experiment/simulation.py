@@ -247,27 +247,33 @@ def replay_bank(path: Path, wanted: Replay) -> str:
         ConfigError: No such strategy or objective.
     """
     bank = read_bank(path)
-    judged = {name: judged_by(bank, name) for name in wanted.objectives} or {"": bank}
-    names = list(dict.fromkeys([*wanted.strategies, "random"]))
+    if not wanted.objectives:
+        return table_of({"": bank}, wanted)
+    judged = {Path(name).stem: judged_by(bank, name) for name in wanted.objectives}
+    return table_of({f" ({name})": one for name, one in judged.items()}, wanted)
+
+
+def table_of(banks: Mapping[str, Bank], wanted: Replay) -> str:
+    """Return what each strategy loses on a bank with one objective or several, by their labels."""
     steps = [k for k in (1, 2, 5, 10, 20, 30, 50, 100, 200, 500) if k < wanted.trials]
     steps.append(wanted.trials)
-    lines, rows = [], []
-    for objective, one in judged.items():
-        models = models_of(one, wanted.method)
-        space = bank_space(load(one.space), models)
-        for name in names:
-            found = simulate(
-                models,
-                space,
-                PluginSettings(name=name),
-                trials=wanted.trials,
-                seeds=range(wanted.searches),
-            )
-            label = " ".join([name, *([f"({Path(objective).stem})"] if objective else [])])
-            rows.append([label, *(percent(found.regret[k - 1]) for k in steps)])
-        lines = [
-            f"{bank.name}: {len(models)} models, {wanted.searches} searches each; mIoU in points "
-            f"that the model with the best objective lies below the best one "
-            f"({percent(found.best)} %)"
-        ]
-    return "\n".join([*lines, text_table(["after trials", *map(str, steps)], rows)])
+    counts, rows = [], []
+    for label, bank in banks.items():
+        models = models_of(bank, wanted.method)
+        counts.append(
+            f"{bank.name}{label}: {len(models)} models, {wanted.searches} searches each; mIoU in "
+            "points that the model with the best objective lies below the best one "
+            f"({percent(max(truth_of(model) for model in models.values()))} %)"
+        )
+        for found in replayed(bank, models, wanted):
+            losses = (percent(found.regret[k - 1]) for k in steps)
+            rows.append([f"{found.strategy}{label}", *losses])
+    return "\n".join([*counts, text_table(["after trials", *map(str, steps)], rows)])
+
+
+def replayed(bank: Bank, models: Mapping[str, BankModel], wanted: Replay) -> Iterator[Simulation]:
+    """Yield what each strategy found on the models of a bank, random search last."""
+    space = bank_space(load(bank.space), models)
+    for name in dict.fromkeys([*wanted.strategies, "random"]):
+        strategy, seeds = PluginSettings(name=name), range(wanted.searches)
+        yield simulate(models, space, strategy, trials=wanted.trials, seeds=seeds)
