@@ -1,7 +1,7 @@
 """Methods that add something to another method, their host."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ class Hosted(Method):
     """Hands everything to the host; subclasses add to it.
 
     ``warm_up``, ``aux_source_weight``, ``batch_norm`` and ``preset`` are handed down where they are
-    set, that is not left at their defaults, and the options of the host do not name them.
+    set, by their name or by a preset, and the options of the host do not name them.
 
     Attributes:
         host: Name of the method to add to.
@@ -37,7 +37,7 @@ class Hosted(Method):
         shared = {
             option.name: getattr(self, option.name)
             for option in fields(self)
-            if option.name in SHARED and getattr(self, option.name) != default_of(option)
+            if option.name in SHARED and self.is_set(option)
         }
         guest = make("uda", PluginSettings(name=self.host, options=shared | self.host_options))
         if isinstance(guest, Hosted):
@@ -46,6 +46,10 @@ class Hosted(Method):
                 "another method; name that one as host"
             )
         self.guest: Method = guest
+
+    def is_set(self, option: Field[Any]) -> bool:
+        """Whether an option was given, or is not what it is by default."""
+        return self.is_given(option.name) or getattr(self, option.name) != default_of(option)
 
     def check(self, network: SegmentationNetwork, data: TrainingData) -> None:
         """Check what both need."""

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ModelWrapValidatorHandler, model_validator
 from torch import Tensor, nn
 
 from autoadapt.config.settings import Fraction, Normalisation, NotNegative, TrainingSettings
@@ -471,6 +471,10 @@ class Context:
         return self.folder
 
 
+GIVEN = "_given"
+"""Attribute with the names of the options that were given."""
+
+
 @dataclass
 class Method(ABC):
     """An unsupervised adaptation method: a dataclass whose fields are its options.
@@ -482,7 +486,7 @@ class Method(ABC):
         batch_norm: Batch-norm policy while training.
         preset: ``quick`` shortens methods that take several rounds, ``small`` also suits small
             networks that begin with random weights, on small images: they set what ``quick`` and
-            ``small`` of the class name, among the options that were left at their defaults.
+            ``small`` of the class name, but no option that was given by its name.
         pretrained: Whether the network begins with given weights instead of random ones; set by
             the loop before it asks for anything.
     """
@@ -505,11 +509,30 @@ class Method(ABC):
     preset: Preset = "published"
     pretrained: bool = field(default=False, init=False)
 
+    def __new__(cls, *values: Any, **options: Any) -> Self:
+        """Remember which options were given, to keep presets from replacing them."""
+        made = super().__new__(cls)
+        places = (option.name for option in fields(cls) if option.init)
+        vars(made)[GIVEN] = {*options, *(name for name, _ in zip(places, values, strict=False))}
+        return made
+
     def __post_init__(self) -> None:
-        chosen = self.options_of(self.preset)
-        for option in fields(self):
-            if option.name in chosen and getattr(self, option.name) == default_of(option):
-                setattr(self, option.name, chosen[option.name])
+        if not self.is_given("preset"):  # also where pydantic makes one, see ``checked``
+            return
+        for name, value in self.options_of(self.preset).items():
+            if not self.is_given(name):
+                setattr(self, name, value)
+
+    def is_given(self, option: str) -> bool:
+        """Whether an option was given by whoever made the method."""
+        return option in vars(self).get(GIVEN, ())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def checked(cls, options: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Check and convert options, then make the method of those that were given."""
+        known = handler(options)
+        return cls(**{name: getattr(known, name) for name in options})
 
     @classmethod
     def options_of(cls, preset: Preset) -> Mapping[str, Any]:
