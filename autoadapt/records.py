@@ -8,6 +8,8 @@ from autoadapt.errors import RunError
 from autoadapt.space.architecture import Architecture
 
 Status = Literal["finished", "failed"]
+TIMES = ("seconds", "score_seconds")
+"""Fields that differ between two runs of the same search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,9 @@ class Record:
         rounds: What the method noted of each of its rounds, such as the number of pixels that got
             a pseudo-label.
         parents: Ids of the architectures it was made from; empty for a random one.
-        seconds: Wall time; the only field that differs between two runs of the same search.
+        seconds: Wall time; differs between two runs of the same search.
+        score_seconds: Processor time of the computation of each score, by name, without the
+            passes over images that it takes; differs as well.
     """
 
     number: int
@@ -42,6 +46,7 @@ class Record:
     origin: str = "random"
     parents: tuple[str, ...] = ()
     seconds: float = 0.0
+    score_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; ``from_json`` undoes it."""
@@ -70,8 +75,8 @@ class Record:
             raise RunError(f"not a trial record: {str(raw)[:80]}: {error}") from error
 
     def comparable(self) -> dict[str, Any]:
-        """Return everything but the wall time: equal for equal searches."""
-        return {key: value for key, value in self.to_json().items() if key != "seconds"}
+        """Return everything but the times: equal for equal searches."""
+        return {key: value for key, value in self.to_json().items() if key not in TIMES}
 
 
 def finished(records: list[Record]) -> list[Record]:

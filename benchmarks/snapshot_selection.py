@@ -125,9 +125,9 @@ class Training:
 
 def scored(path: Path, settings: ExperimentSettings, seed: int) -> dict[str, float]:
     """Return the scores of a model by name."""
-    values, errors = score_model(path, settings, costs={}, seed=seed)
-    assert not errors, errors
-    return values
+    found = score_model(path, settings, costs={}, seed=seed)
+    assert not found.errors, found.errors
+    return dict(found.values)
 
 
 def note(training: Training, found: Mapping[str, Any]) -> None:

@@ -401,7 +401,7 @@ def agreement_table(report: CorrelationReport) -> Markup:
         if one.name in report.named:
             continue
         name, *texts = agreement_cells(one, report)
-        numbers = zip(texts, sort_keys(one), strict=True)
+        numbers = zip(texts, sort_keys(one, report), strict=True)
         cells = [cell(text, value=value) for text, value in numbers]
         kind = CONTROL if one.name in report.all_controls else None
         rows.append(tag("tr", cell(name, class_="first"), *cells, class_=kind))
@@ -442,4 +442,8 @@ METHOD: Sequence[str] = (
     "The noise ceiling is the root of the share of the variance of mIoU that is not due to the "
     "seed. Rows marked as control are no scores: a score that ranks no better than they do tells "
     "nothing new, and “random” shows what chance gives in this bank.",
+    "“Cost” is the median over the models of the processor time that a score takes once the "
+    "network has been run over both samples, and after it what else has to be measured, which "
+    "mostly takes more: further passes, labelled source images, other models. What several scores "
+    "share is counted for the first of them; a combination takes what its parts take together.",
 )

@@ -29,6 +29,7 @@ from autoadapt.analysis.correlation import (
 )
 from autoadapt.analysis.ranks import Float, spearman_matrix
 from autoadapt.analysis.resampling import DRAWS, PERMUTATIONS, noise_ceiling, oriented, size
+from autoadapt.analysis.score_costs import ScoreCost, cost_words
 from autoadapt.analysis.tables import csv_table, decimal, percent
 from autoadapt.config.correlation_protocol import CorrelationProtocol, LeaveOut
 
@@ -49,6 +50,7 @@ HEADER = (
     "p",
     "p, Holm",
     "n",
+    "cost",
 )
 CONTROL = "control"
 NAMED = "named beforehand"
@@ -74,6 +76,7 @@ class CorrelationReport:
         protocol: What was named beforehand; everything else is exploratory.
         terms: What a combination is made of, by its name.
         absent: Why a combination cannot be had, by its name.
+        score_costs: What scores and combinations take to be had, by name, as far as it is known.
         pooled: Scores that compare each model with all others, which no search can compute.
         groups: Name of the group of each model, e.g. its method; empty: all are of one.
         clusters: Equal for models that are one architecture, trained with several seeds or
@@ -97,6 +100,7 @@ class CorrelationReport:
     protocol: CorrelationProtocol | None = None
     terms: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    score_costs: Mapping[str, ScoreCost] = field(default_factory=dict)
     pooled: Collection[str] = ()
     groups: Sequence[str] = ()
     clusters: Sequence[str] = ()
@@ -132,6 +136,10 @@ class CorrelationReport:
     def columns(self) -> dict[str, Sequence[float | None]]:
         """Controls, combinations named beforehand and scores by name."""
         return {**self.all_controls, **self.named, **self.scores}
+
+    def cost(self, name: str) -> ScoreCost:
+        """Return what it takes to have a column; of unknown seconds where nothing is known."""
+        return self.score_costs.get(name, ScoreCost())
 
     def kind(self, name: str) -> str:
         """Return whether a column is a control, named beforehand, or a score like any other.
@@ -301,10 +309,11 @@ def agreement_cells(one: Agreement, report: CorrelationReport) -> list[str]:
         p_words(one.p_value),
         p_words(one.p_holm) if kind != CONTROL else "–",
         f"{one.n} of {one.n + one.dropped}",
+        cost_words(report.cost(one.name)),
     ]
 
 
-def sort_keys(one: Agreement) -> list[float]:
+def sort_keys(one: Agreement, report: CorrelationReport) -> list[float]:
     """Return what the cells of a row are sorted by, all but the name."""
     return [
         one.rho,
@@ -321,6 +330,7 @@ def sort_keys(one: Agreement) -> list[float]:
         one.p_value,
         one.p_holm,
         float(one.n),
+        report.cost(one.name).seconds,
     ]
 
 
@@ -361,6 +371,8 @@ def agreement_values(one: Agreement, report: CorrelationReport) -> dict[str, Any
         **{f"random_regret_at_{k}": v for k, v in zip(TOP, one.random_regrets, strict=True)},
         f"precision_at_{TOP[-1]}": one.precision,
         "worst_rank": one.worst_rank or None,
+        "seconds": report.cost(one.name).seconds,
+        "needs": " ".join(report.cost(one.name).needs),
         "reason": one.reason,
     }
 

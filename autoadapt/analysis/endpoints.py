@@ -5,7 +5,7 @@ way.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from autoadapt.analysis.correlation_report import (
     finite,
     interval_words,
 )
+from autoadapt.analysis.score_costs import ScoreCost, cost_words
 from autoadapt.analysis.tables import decimal, percent
 
 COLUMNS = (
@@ -29,6 +30,7 @@ COLUMNS = (
     "regret@1",
     "regret@5",
     "n",
+    "cost",
     "terms",
 )
 """Of the table of endpoints, after the name; ``gain`` is over the baseline."""
@@ -43,12 +45,14 @@ class Endpoint:
         terms: What it is made of; empty for a control.
         gain: Its strength minus that of the baseline; none for the baseline and for controls.
         beyond: Its strength minus that of each control; empty for a control.
+        cost: What it takes to have it.
     """
 
     agreement: Agreement
     terms: str = ""
     gain: Difference | None = None
     beyond: tuple[Difference, ...] = ()
+    cost: ScoreCost = field(default_factory=ScoreCost)
 
     @property
     def name(self) -> str:
@@ -134,13 +138,16 @@ def findings(report: CorrelationReport) -> Findings | None:
             terms=report.terms.get(name, name),
             gain=report.difference(name, protocol.baseline) if name != protocol.baseline else None,
             beyond=tuple(report.difference(name, control) for control in controls),
+            cost=report.cost(name),
         )
 
     return Findings(
         primary=report.difference(protocol.primary.first, protocol.primary.second),
         combinations=tuple(map(endpoint, protocol.combinations)),
         readings=tuple(endpoint(name) for name in readings),
-        controls=tuple(Endpoint(agreement=known[name]) for name in controls),
+        controls=tuple(
+            Endpoint(agreement=known[name], cost=report.cost(name)) for name in controls
+        ),
         ceiling=report.ceiling,
         n=len(report.judged),
     )
@@ -183,6 +190,7 @@ def endpoint_cells(one: Endpoint) -> list[str]:
         percent(agreement.regrets[0]),
         percent(agreement.regrets[1]),
         f"{agreement.n} of {agreement.n + agreement.dropped}",
+        cost_words(one.cost),
         one.terms or "–",
     ]
 
@@ -200,6 +208,7 @@ def sort_keys(one: Endpoint) -> list[float]:
         -agreement.partial_rho,
         *agreement.regrets[:2],
         float(agreement.n),
+        one.cost.seconds,
     ]
 
 
@@ -220,6 +229,8 @@ def endpoint_values(one: Endpoint) -> dict[str, Any]:
         "strength_given_macs": -agreement.partial_rho,
         "regret_at_1": agreement.regrets[0],
         "regret_at_5": agreement.regrets[1],
+        "seconds": one.cost.seconds,
+        "needs": " ".join(one.cost.needs),
         "reason": agreement.reason,
     }
     return {

@@ -38,6 +38,7 @@ from autoadapt.experiment.rescoring import (
     score_again,
 )
 from autoadapt.experiment.run_folder import RunFolder
+from autoadapt.experiment.score_costs import median_seconds
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.trial import Task, needs_of, scores_of
 from autoadapt.experiment.watching import Watcher
@@ -101,10 +102,11 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
             space=settings.search.space,
             seed=settings.seed,
             fingerprint=fingerprint(settings),
-            models=tuple(with_objectives(models, settings, whole)),
+            models=tuple(map(without_seconds, with_objectives(models, settings, whole))),
             reference_costs=dict(whole.controller.reference_costs),
             facts={**bank_facts(whole, settings.bank), "Statistics": kept},
             opened_labels=tuple(opened_labels(whole)),
+            score_seconds=median_seconds(model.record.score_seconds for model in models),
         )
         write_bank(bank, path / "bank")
     return path / "bank"
@@ -234,14 +236,7 @@ def scored(
 
         execute(Rescoring(folder, settings, waiting, told), watcher, score_again)
         answers = {number: Answers(task.folder, question) for number, task in tasks.items()}
-    return [
-        replace(
-            record,
-            scores=answers[record.number].values(),
-            score_errors=answers[record.number].errors(),
-        )
-        for record in records
-    ]
+    return [replace(record, **answers[record.number].fields()) for record in records]
 
 
 def task_of(folder: RunFolder, record: Record) -> Task:
@@ -270,8 +265,12 @@ def adopt(
         known = Answers(folder.trial(record.number, record.architecture), question)
         new = {name: before for name, before in same.items() if name in known.missing}
         if new:
-            known.add(settings, chosen(record.scores, new), "value")
-            known.add(settings, chosen(record.score_errors, new), "error")
+            fields = {
+                "value": record.scores,
+                "error": record.score_errors,
+                "seconds": record.score_seconds,
+            }
+            known.add(settings, {key: chosen(one, new) for key, one in fields.items()})
             known.write(settings)
 
 
@@ -350,6 +349,11 @@ def with_objectives(
         return list(models)
     objective = Objective(everything, calibration, whole.controller.reference_costs)
     return [replace(model, objective=objective(model.record)) for model in models]
+
+
+def without_seconds(model: BankModel) -> BankModel:
+    """Return a model without the times of its scores, of which the bank has the medians."""
+    return replace(model, record=replace(model.record, score_seconds={}))
 
 
 def fingerprint(settings: ExperimentSettings) -> dict[str, object]:

@@ -84,6 +84,8 @@ class Bank:
         reference_costs: Of the reference architecture of the space, which objectives refer to.
         facts: What a reader wants to know, by name.
         opened_labels: One note for each time target labels were opened.
+        score_seconds: Median over the models of the processor time of each score, by name, as
+            far as it was measured; models from a file do not say it one by one.
         space: The search space, as the settings name it.
         seed: Of the bank, and of the resampling in its report.
     """
@@ -96,6 +98,7 @@ class Bank:
     reference_costs: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     opened_labels: tuple[str, ...] = ()
+    score_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def pooled(self) -> list[str]:

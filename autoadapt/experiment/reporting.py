@@ -31,6 +31,8 @@ from autoadapt.experiment.evaluate import evaluate
 from autoadapt.experiment.finalists import FINALIST, read_finalists
 from autoadapt.experiment.fitting import check_not_fitted_on
 from autoadapt.experiment.predict import png_bytes
+from autoadapt.experiment.rescoring import describe_scores
+from autoadapt.experiment.score_costs import costs_of_scores, median_seconds
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.selection import snapshots_of
 from autoadapt.experiment.trial import domains_of, pick_device, scored_images
@@ -313,6 +315,11 @@ def write_correlation_report(
             **further,
         },
         controls=control_columns(records, request),
+        score_costs=costs_of_scores(
+            describe_scores(experiment.settings),
+            median_seconds(record.score_seconds for record in records),
+            {**asked_objectives(request), "objective": experiment.settings.objective},
+        ),
         comparisons=ENDPOINTS,
         panels=PANELS,
         facts={**facts(experiment), "Evaluation images": str(len(images))},
@@ -390,6 +397,11 @@ def bank_report(banks: Sequence[Bank], request: Request = NOTHING_MORE) -> Corre
             **objective_scores(records, request, costs),
         },
         controls=control_columns(records, request),
+        score_costs=costs_of_scores(
+            first.fingerprint.get("scores", {}),
+            median_seconds(bank.score_seconds for bank in banks),
+            asked_objectives(request),
+        ),
         comparisons=ENDPOINTS,
         panels=PANELS,
         pooled={name for bank in banks for name in bank.pooled},
@@ -421,15 +433,34 @@ def objective_scores(
     Raises:
         ConfigError: An objective that was asked for cannot be had.
     """
-    shipped = {f"objective {name}": named(name) for name in names_of_objectives()}
-    found = objective_columns(list(records), shipped, reference_costs)
+    found = objective_columns(list(records), shipped_objectives(), reference_costs)
     for name in request.objectives:
         try:
             values = objective_column(list(records), named(name), reference_costs)
         except (RunError, ConfigError) as error:
             raise ConfigError(f"--objective {name}: {error}") from None
-        found[f"objective {Path(name).stem}"] = values
+        found[column_of(name)] = values
     return found
+
+
+def shipped_objectives() -> dict[str, ObjectiveSettings]:
+    """Return the objectives that come with the package, by the name of their column."""
+    return {column_of(name): named(name) for name in names_of_objectives()}
+
+
+def column_of(objective: str) -> str:
+    """Return the name of the column of an objective, given its name or path."""
+    return f"objective {Path(objective).stem}"
+
+
+def asked_objectives(request: Request) -> dict[str, ObjectiveSettings]:
+    """Return all objectives that are columns of a report, by the name of their column."""
+    protocol = request.protocol
+    beforehand = dict(protocol.named) if protocol else {}
+    if protocol and protocol.fitted and request.fitted:
+        beforehand[protocol.fitted] = request.fitted
+    further = {column_of(name): named(name) for name in request.objectives}
+    return {**shipped_objectives(), **further, **beforehand}
 
 
 def protocol_fields(

@@ -38,7 +38,7 @@ from autoadapt.experiment.trial import (
 from autoadapt.files import digest, waiting_lock, write_json
 from autoadapt.interrupts import heeding
 from autoadapt.records import Record
-from autoadapt.scores._compute import compute
+from autoadapt.scores._compute import compute_timed
 from autoadapt.scores.base import Need, Score
 from autoadapt.training.model import load_model
 
@@ -185,15 +185,29 @@ class Answers:
         """Return why the others have none, by name."""
         return self._by_name("error")
 
+    def seconds(self) -> dict[str, float]:
+        """Return how long each took to compute, by name, as far as it was measured."""
+        return self._by_name("seconds")
+
+    def fields(self) -> dict[str, Any]:
+        """Return all of this as a record has it, by field."""
+        return {
+            "scores": self.values(),
+            "score_errors": self.errors(),
+            "score_seconds": self.seconds(),
+        }
+
     def _by_name(self, what: str) -> dict[str, Any]:
         entries = {name: self.known.get(key, {}) for name, key in self.question.keys.items()}
         return {name: entry[what] for name, entry in entries.items() if what in entry}
 
-    def add(self, settings: ExperimentSettings, values: Mapping[str, Any], what: str) -> None:
-        """Take values or errors by name into ``known``; nothing is written."""
+    def add(self, settings: ExperimentSettings, found: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take values, errors and seconds, each by name, into ``known``; nothing is written."""
         described = describe_scores(settings)
-        for name, value in values.items():
-            self.known[self.question.keys[name]] = {**described[name], what: value}
+        for what, values in found.items():
+            for name, value in values.items():
+                entry = self.known.setdefault(self.question.keys[name], {**described[name]})
+                entry[what] = value
 
     def write(self, settings: ExperimentSettings) -> None:
         """Replace the file of values by one that holds all that is known."""
@@ -215,8 +229,7 @@ def score_again(
         answers = Answers(task.folder, Question.of(settings))
         if not answers.whole:
             measure_again(task, settings, answers)
-    values, errors = answers.values(), answers.errors()
-    return record_of(task, settings, status="finished", scores=values, score_errors=errors)
+    return record_of(task, settings, status="finished", **answers.fields())
 
 
 def measure_again(task: Task, settings: ExperimentSettings, answers: Answers) -> None:
@@ -236,9 +249,11 @@ def measure_again(task: Task, settings: ExperimentSettings, answers: Answers) ->
         device=model.device,
     )
     write_statistics(answers.statistics, found, question.detail)
-    values, errors = compute(missing, found)
-    answers.add(settings, values, "value")
-    answers.add(settings, errors, "error")
+    computed = compute_timed(missing, found)
+    answers.add(
+        settings,
+        {"value": computed.values, "error": computed.errors, "seconds": computed.seconds},
+    )
     answers.write(settings)
 
 

@@ -281,15 +281,15 @@ class Snapshots:
         """
         path = snapshot_folder(self.folder, step) / SCORES
         if not path.exists():
-            scores, errors = score_model(self.model(step), settings, costs=costs, seed=seed)
+            found = score_model(self.model(step), settings, costs=costs, seed=seed)
             record = Record(
                 number=step,
                 architecture=architecture,
                 status="finished",
                 seed=seed,
                 steps=step,
-                scores=scores,
-                score_errors=errors,
+                scores=found.values,
+                score_errors=found.errors,
                 costs=dict(costs),
                 origin="snapshot",
             )

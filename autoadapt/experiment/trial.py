@@ -60,7 +60,7 @@ from autoadapt.networks.build import build
 from autoadapt.networks.contract import SegmentationNetwork
 from autoadapt.records import Record
 from autoadapt.scores._collect import Sample, collect
-from autoadapt.scores._compute import compute
+from autoadapt.scores._compute import Computed, compute_timed
 from autoadapt.scores._compute import make as make_score
 from autoadapt.scores._sums import label_statistics
 from autoadapt.scores.base import Need, RegionStatistics, Score, Statistics
@@ -307,7 +307,7 @@ def evaluate_candidate(
         folder=task.folder,
         on_progress=None if on_progress is None else functools.partial(on_progress, task.number),
     )
-    scores, errors = score(
+    found = score(
         fitted,
         settings,
         scorers,
@@ -320,8 +320,9 @@ def evaluate_candidate(
         task,
         settings,
         status="finished",
-        scores=scores,
-        score_errors=errors,
+        scores=found.values,
+        score_errors=found.errors,
+        score_seconds=found.seconds,
         losses=dict(fitted.losses),
         rounds=tuple(StepLog(task.folder / STEPS).rounds()),
     )
@@ -395,7 +396,7 @@ def scores_of(settings: ExperimentSettings) -> dict[str, Score]:
 
 def score_model(
     path: Path, settings: ExperimentSettings, *, costs: Mapping[str, float], seed: int
-) -> tuple[dict[str, float], dict[str, str]]:
+) -> Computed:
     """Score a model from its file, as a trial scores what it has just trained.
 
     Args:
@@ -403,9 +404,6 @@ def score_model(
         settings: Say which scores, and on what; the model was trained with their ``data``.
         costs: Of its architecture.
         seed: With which it was trained; zero-cost proxies look at the network that it began as.
-
-    Returns:
-        Scores by name, and the reasons of those that are missing.
 
     Raises:
         CheckpointError: The model is missing, damaged, or made for other classes.
@@ -439,7 +437,7 @@ def score(
     costs: Mapping[str, float],
     seed: int,
     device: torch.device,
-) -> tuple[dict[str, float], dict[str, str]]:
+) -> Computed:
     """Return the scores of a network that is in memory, and the reasons of those missing."""
     statistics = measured(
         trained,
@@ -450,7 +448,7 @@ def score(
         seed=seed,
         device=device,
     )
-    return compute(scorers, statistics)
+    return compute_timed(scorers, statistics)
 
 
 def measured(

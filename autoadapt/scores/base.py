@@ -55,6 +55,25 @@ HOW: Mapping[Need, str] = {
 }
 """What has to be there for each."""
 
+BEYOND: Mapping[Need, str] = {
+    "held_out": "labelled source images",
+    "source_prior": "source class shares",
+    "source_regions": "source regions",
+    "mirrored": "mirrored images",
+    "jittered": "jittered images",
+    "scaled": "rescaled images",
+    "dropped": "dropped channels",
+    "mixed": "mixed images",
+    "batch_norm": "images one by one",
+    "teacher": "a teacher",
+    "committee": "a committee",
+    "pool": "all models",
+    "untrained": "the untrained network",
+    "curvature": "the untrained network",
+    "latency": "timing",
+}
+"""What takes more than the one pass over both samples, in few words; the other needs do not."""
+
 
 def entropy(p: Float) -> Float:
     """Return the entropy of the last axis in nats; 0 log 0 = 0, and NaN stays NaN."""

@@ -11,6 +11,7 @@ import pytest
 from autoadapt.analysis.correlation_page import write_correlation
 from autoadapt.analysis.correlation_report import CorrelationReport
 from autoadapt.analysis.correlation_summary import correlation_text, summarise
+from autoadapt.analysis.score_costs import ScoreCost
 
 ReadPage = Callable[[str], Any]
 NASTY = "<b>a/b</b> & $x$"
@@ -88,6 +89,24 @@ def test_raw_numbers_are_kept(written: Path) -> None:
     assert content["columns"]["snd"] == [1.0, 2.0, *[None] * 6]
     assert content["agreements"][3]["rho"] is None
     assert content["opened_labels"] == ["evaluation"]
+
+
+def test_what_a_score_takes_is_in_table_and_files(tmp_path: Path, read_page: ReadPage) -> None:
+    costs = {"mmd": ScoreCost(0.0312, ("mirrored", "held_out")), "snd": ScoreCost(0.24)}
+    page = write(report(score_costs=costs), tmp_path, read_page)
+    assert "31 ms + mirrored images + labelled source images" in page.text
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "correlation.csv").read_text())))
+    assert [(row["seconds"], row["needs"]) for row in rows] == [
+        ("0.0312", "mirrored held_out"),
+        ("", ""),
+        ("", ""),
+        ("0.24", ""),
+    ]
+    values = json.loads((tmp_path / "correlation.json").read_text())["agreements"]
+    assert [(one["seconds"], one["needs"]) for one in values[:2]] == [
+        (0.0312, "mirrored held_out"),
+        (None, ""),
+    ]
 
 
 def test_text_for_a_terminal() -> None:

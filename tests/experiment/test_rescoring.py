@@ -16,7 +16,7 @@ from autoadapt.experiment.bank_file import Bank, read_bank
 from autoadapt.experiment.committee import committee_files, committee_hashes
 from autoadapt.experiment.statistics_file import read_class_maps, write_statistics
 from autoadapt.experiment.watching import Watcher
-from autoadapt.scores._compute import compute
+from autoadapt.scores._compute import Computed, compute_timed
 from autoadapt.scores.base import Score, Statistics
 
 SCORES = [
@@ -83,13 +83,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The names of the scores of each call that measures a model."""
     calls: list[list[str]] = []
 
-    def told(
-        scores: Mapping[str, Score], statistics: Statistics
-    ) -> tuple[dict[str, float], dict[str, str]]:
+    def told(scores: Mapping[str, Score], statistics: Statistics) -> Computed:
         calls.append(sorted(scores))
-        return compute(scores, statistics)
+        return compute_timed(scores, statistics)
 
-    monkeypatch.setattr(f"{RESCORING}.compute", told)
+    monkeypatch.setattr(f"{RESCORING}.compute_timed", told)
     return calls
 
 
@@ -158,6 +156,25 @@ def test_what_is_known_is_not_measured_again(
     first = read_bank(copy).models[0].record
     assert sorted(first.scores) == ["mmd", "other_name", "reent"]
     assert first.scores["other_name"] == before[0][0]["scores"]["reent_mass"]
+
+
+def test_what_scores_took_is_kept_and_may_be_unknown(
+    asked: ExperimentSettings, scored: Path, measured: list[list[str]], tmp_path: Path
+) -> None:
+    bank = read_bank(scored)
+    assert set(bank.score_seconds) == {"mmd", *SCORES}, "also of a score that failed"
+    assert all(0 <= seconds < 60 for seconds in bank.score_seconds.values())
+    assert not any(one.record.score_seconds for one in bank.models)
+    copy = Path(shutil.copytree(scored, tmp_path / "copy"))
+    for path in copy.glob("cells/*/trials/*/scores/*.json"):
+        content = json.loads(path.read_text())
+        for entry in content["scores"].values():
+            del entry["seconds"]
+        path.write_text(json.dumps(content))
+    run_bank(asked, copy, Watcher())
+    assert measured == [], "a value of an earlier version is as good"
+    assert read_bank(copy).score_seconds == {}
+    assert comparable(read_bank(copy)) == comparable(bank)
 
 
 def test_an_interrupted_scoring_goes_on(

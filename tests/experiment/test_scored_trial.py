@@ -55,15 +55,16 @@ def test_every_score_gets_what_it_needs(
     assert -1 <= record.scores["teacher_agreement"] < 0
     assert 0 < record.scores["latency"] < 60
 
-    again, errors = score_model(
+    again = score_model(
         tmp_path / "trial-1" / MODEL,
         full,
         costs=record.costs,
         seed=training_seed(full, record.number),
     )
     # No two measurements of time are equal.
-    assert again == {**record.scores, "latency": again["latency"]}
-    assert errors == record.score_errors
+    assert again.values == {**record.scores, "latency": again.values["latency"]}
+    assert again.errors == record.score_errors
+    assert record.score_seconds.keys() == again.seconds.keys() == set(available("scores"))
 
 
 def test_a_model_of_other_classes_is_not_scored(

@@ -1,6 +1,7 @@
 """What every score promises, and how scores are made by name."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from autoadapt import plugins
 from autoadapt.errors import ConfigError
-from autoadapt.scores._compute import compute, make
+from autoadapt.scores._compute import compute, compute_timed, make
 from autoadapt.scores._pool import pool_of
 from autoadapt.scores.base import HOW, Float, HeldOut, RegionStatistics, Score, Statistics
 from autoadapt.scores.reent import Reent
@@ -304,6 +305,20 @@ def test_values_and_reasons_are_told_apart() -> None:
 
     assert sorted(values) == ["entropy", "rsi"]
     assert list(errors) == ["macs"]
+
+
+def test_each_score_is_timed_also_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = iter([1.0, 1.25, 2.0, 2.5, 7.0, 7.0])
+    clock = SimpleNamespace(process_time=lambda: next(readings))
+    monkeypatch.setattr("autoadapt.scores._compute.time", clock)
+    broken = dataclasses.replace(candidate(), costs={})
+    scores = {name: make(name, {}) for name in ("entropy", "macs", "rsi")}
+
+    found = compute_timed(scores, broken)
+
+    assert found.seconds == {"entropy": 0.25, "macs": 0.5, "rsi": 0.0}
+    assert sorted(found.values) == ["entropy", "rsi"]
+    assert list(found.errors) == ["macs"]
 
 
 def test_other_errors_are_bugs_and_get_through() -> None:
