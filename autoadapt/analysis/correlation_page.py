@@ -47,6 +47,7 @@ from autoadapt.analysis.endpoints import (
     named_values,
 )
 from autoadapt.analysis.endpoints import sort_keys as endpoint_keys
+from autoadapt.analysis.image_samples_page import draw_images, image_part
 from autoadapt.analysis.page import (
     Markup,
     cell,
@@ -110,6 +111,7 @@ def draw_all(report: CorrelationReport) -> Drawings:
             "overview": [draw_overview(report)],
             "scatter": [draw_score(i, one, report) for i, one in enumerate(panels(report))],
             "curves": draw_curves(report),
+            "images": draw_images(report),
             "groups": draw_forests(report),
         }
     return parts
@@ -253,6 +255,7 @@ def correlation_page(report: CorrelationReport, drawings: Drawings) -> str:
         "table": ("Scores", exploratory, ranking_part(report, drawings)),
         "plots": ("Plots", "Score against truth", scatter_part(drawings)),
         "curves": ("Choosing", "What choosing by a score loses", curve_part(drawings)),
+        "images": ("Images", "Other target images", image_part(report, drawings.get("images", ()))),
         "groups": ("Groups", "Inside groups of models", group_part(drawings)),
         "redundancy": ("Redundancy", "Which scores say the same", redundancy_part(drawings)),
         "labels": ("Target labels", "Where target labels were opened", label_part(report)),

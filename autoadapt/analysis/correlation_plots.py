@@ -311,12 +311,15 @@ def plot_regrets(curves: Mapping[str, Float], chance: Float, *, ax: Axes) -> Axe
     return ax
 
 
-def plot_learning(curves: Mapping[str, tuple[Index, Float]], *, ax: Axes) -> Axes:
-    """Draw how the correlation of scores varies with the number of models in a bank.
+def plot_learning(
+    curves: Mapping[str, tuple[Index, Float]], *, ax: Axes, label: str = "models in the bank"
+) -> Axes:
+    """Draw how the correlation of scores varies with the number of models in a bank, or of images.
 
     Args:
-        curves: By score, numbers of models (k,) and quantiles (k, 3) of ρ: 2.5 %, 50 %, 97.5 %.
+        curves: By score, numbers (k,) and quantiles (k, 3) of ρ: 2.5 %, 50 %, 97.5 %.
         ax: Where to draw.
+        label: What there is a number of.
     """
     largest = 0
     for place, (name, (sizes, quantiles)) in enumerate(curves.items()):
@@ -335,7 +338,7 @@ def plot_learning(curves: Mapping[str, tuple[Index, Float]], *, ax: Axes) -> Axe
     ax.axhline(0, color=INK, lw=0.9)
     counted(ax, largest)
     ax.set_ylim(-1.03, 1.03)
-    ax.set(xlabel="models in the bank", ylabel="Spearman ρ")
+    ax.set(xlabel=label, ylabel="Spearman ρ")
     legend_above(ax, columns=3)
     return ax
 

@@ -27,6 +27,12 @@ from autoadapt.analysis.correlation import (
     ranking_of,
     strongest_first,
 )
+from autoadapt.analysis.image_samples import (
+    ImageColumns,
+    ImageFinding,
+    image_finding,
+    image_values,
+)
 from autoadapt.analysis.ranks import Float, spearman_matrix
 from autoadapt.analysis.resampling import DRAWS, PERMUTATIONS, noise_ceiling, oriented, size
 from autoadapt.analysis.score_costs import ScoreCost, cost_words
@@ -86,6 +92,8 @@ class CorrelationReport:
         facts: What all models have in common (method, steps, images), by name.
         opened_labels: One note for each time target labels were opened.
         seed: Of the resampling.
+        image_samples: Some of the columns on choices of the target images; none where the bank
+            has no such choices.
 
     Raises:
         ValueError: Columns of different lengths, or a name that stands for two columns.
@@ -109,6 +117,7 @@ class CorrelationReport:
     facts: Mapping[str, str] = field(default_factory=dict)
     opened_labels: Sequence[str] = ()
     seed: int = 0
+    image_samples: ImageColumns | None = None
 
     def __post_init__(self) -> None:
         number = len(self.models)
@@ -123,6 +132,10 @@ class CorrelationReport:
             raise ValueError(f"named beforehand, and also a score or control: {both}; rename it")
         for name, values in {**self.scores, **self.controls, **self.named}.items():
             as_floats(name, values, number)
+        if self.image_samples is not None:
+            for name, found in self.image_samples.columns.items():
+                if len(found) != number:
+                    raise ValueError(f"{number} models but {len(found)} image samples of {name!r}")
 
     @cached_property
     def all_controls(self) -> dict[str, Sequence[float | None]]:
@@ -267,7 +280,17 @@ class CorrelationReport:
             named=columns(self.named),
             groups=chosen(self.groups),
             clusters=chosen(self.clusters),
+            image_samples=self.image_samples and self.image_samples.only(places),
         )
+
+    @cached_property
+    def by_images(self) -> dict[str, ImageFinding]:
+        """How columns depend on the target images, by name, those that do; empty if not known."""
+        if self.image_samples is None or not self.judged:
+            return {}
+        given = self.image_samples.only(self.judged)
+        names = [name for name in given.varying if name in self.columns]
+        return {name: image_finding(name, given, self.true) for name in names}
 
     @cached_property
     def redundancy(self) -> Float:
@@ -405,6 +428,7 @@ def as_json(report: CorrelationReport) -> dict[str, Any]:
         "without_collapsed": all_values(report.trained) if report.trained else None,
         "best_by_half": choice_values(report.choice),
         "differences": [difference_values(one) for one in report.differences],
+        **image_sample_values(report),
         "models": list(report.models),
         "groups": list(report.groups),
         "clusters": list(report.clusters),
@@ -425,6 +449,15 @@ def all_values(report: CorrelationReport) -> list[dict[str, Any]]:
         }
         for one in report.agreements
     ]
+
+
+def image_sample_values(report: CorrelationReport) -> dict[str, Any]:
+    """Return how columns depend on the target images as plain values; nothing if not known."""
+    if report.image_samples is None:
+        return {}
+    found = [image_values(one) for one in report.by_images.values()]
+    values = [{name: finite(value) for name, value in one.items()} for one in found]
+    return {"target_images": {"scored": report.image_samples.images, "scores": values}}
 
 
 def choice_values(one: Choice | None) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from autoadapt.analysis.endpoints import (
     goal_words,
     primary_words,
 )
+from autoadapt.analysis.image_samples import image_sentences
 from autoadapt.analysis.tables import decimal, percent, text_table
 
 TERMINAL = ("score", "ρ", "95 % interval", "τ-b", "pairs right", "ρ, top half", "regret@1", "n")
@@ -61,7 +62,7 @@ def summarise(report: CorrelationReport) -> list[str]:
     best = report.scored[0]
     if best.rho >= 0:
         return [*sentences, "No score ranks the models in the right direction."]
-    return [*sentences, *best_sentences(best), *doubts(best, report)]
+    return [*sentences, *best_sentences(best), *doubts(best, report), *other_images(report)]
 
 
 def opening_with(report: CorrelationReport) -> list[str]:
@@ -205,6 +206,15 @@ def chosen_by_half(report: CorrelationReport) -> list[str]:
         f"{decimal(high, 2)}; on its own half {decimal(one.seen, 2)}); most often, in "
         f"{percent(share, digits=0)} % of {SUBSETS} halvings, it is “{name}”."
     ]
+
+
+def other_images(report: CorrelationReport) -> list[str]:
+    """Say what fewer or other target images would change, of the most telling column there is."""
+    protocol = report.protocol
+    names = [protocol.primary.first] if protocol else []
+    names += [one.name for one in report.scored]
+    known = [report.by_images[name] for name in names if name in report.by_images]
+    return image_sentences(known[0]) if known else []
 
 
 def beside_controls(best: Agreement, report: CorrelationReport) -> list[str]:

@@ -467,6 +467,24 @@ def bank_contradictions(bank: BankSettings | None) -> Iterator[Mistake]:
     for key, values in (("seeds", bank.seeds), ("methods", names)):
         if len(set(values)) < len(values):
             yield ("bank", key), f"bank.{key}: {list(values)} holds something twice"
+    yield from image_sample_contradictions(bank)
+
+
+def image_sample_contradictions(bank: BankSettings) -> Iterator[Mistake]:
+    """Yield what choices of target images cannot be."""
+    asked = bank.image_samples
+    if asked is None:
+        return
+    if bank.statistics != "full":
+        yield (
+            ("bank", "image_samples"),
+            "bank.image_samples: needs 'statistics: full' beside it; what scores are computed "
+            "from is not kept otherwise",
+        )
+    for key, values in (("sizes", asked.sizes), ("scores", asked.scores)):
+        if len(set(values)) < len(values):
+            where = ("bank", "image_samples", key)
+            yield where, f"bank.image_samples.{key}: {list(values)} holds something twice"
 
 
 def adapt_contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:

@@ -461,6 +461,28 @@ class SearchSettings(Strict):
     training_seed: int = 0
 
 
+def switched(raw: Any) -> Any:
+    """Let ``true`` stand for a section with its defaults, and ``false`` for none."""
+    return {True: {}, False: None}[raw] if isinstance(raw, bool) else raw
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSampleSettings(Strict):
+    """Choices of target images that scores are computed on again, the same for all models.
+
+    Attributes:
+        sizes: Numbers of images to choose; those not below the number that is scored are left out.
+        subsets: Choices of each size, without repetition.
+        resamples: Choices of as many images as are scored, with repetition.
+        scores: Which of the bank's scores; empty: those that are cheap (``TYPICAL``).
+    """
+
+    sizes: tuple[Positive, ...] = (5, 10, 20, 40)
+    subsets: Annotated[int, Field(ge=2)] = 10
+    resamples: Annotated[int, Field(ge=2)] = 20
+    scores: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class BankSettings(Strict):
     """A bank: many trained models whose scores are compared with their true metric.
@@ -474,6 +496,8 @@ class BankSettings(Strict):
         statistics: What the bank keeps of each model so that more can be derived later: the
             predicted classes (``maps``), or also the sums and samples that scores are computed
             from (``full``).
+        image_samples: How scores depend on the target images: on which choices of them they are
+            computed besides. Needs ``statistics: full``; absent: on none.
     """
 
     architectures: Annotated[int, Field(ge=3)] = 100
@@ -481,11 +505,7 @@ class BankSettings(Strict):
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
     methods: tuple[MethodChoice, ...] = ()
     statistics: Literal["maps", "full"] = "maps"
-
-
-def switched(raw: Any) -> Any:
-    """Let ``true`` stand for a section with its defaults, and ``false`` for none."""
-    return {True: {}, False: None}[raw] if isinstance(raw, bool) else raw
+    image_samples: Annotated[ImageSampleSettings | None, BeforeValidator(switched)] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from autoadapt.errors import ConfigError, RunError
 from autoadapt.experiment.bank_file import Bank, BankModel, write_bank
 from autoadapt.experiment.committee import committee_hashes
 from autoadapt.experiment.executors import execute
+from autoadapt.experiment.image_samples import gathered, image_scores, sample_models
 from autoadapt.experiment.pool import trial_of, with_pool_scores
 from autoadapt.experiment.reporting import (
     evaluation_path,
@@ -34,6 +35,7 @@ from autoadapt.experiment.rescoring import (
     Question,
     Rescoring,
     describe_scores,
+    duration,
     sample_of,
     score_again,
 )
@@ -57,7 +59,7 @@ from autoadapt.space import (
 
 MEASURING = frozenset({"scoring", "objective", "evaluation"})
 """Settings that may differ from those a bank was made with: they change no trained model."""
-ASKING = MEASURING | {"search.trials", "bank.statistics"}
+ASKING = MEASURING | {"search.trials", "bank.statistics", "bank.image_samples"}
 """The same for the settings of the whole bank."""
 SCORED_WITH = "scored_with.json"
 """File of a cell: what the scores in its records depend on."""
@@ -76,7 +78,8 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
     something that is not known of them; what they were trained with must be the same.
 
     Raises:
-        ConfigError: The settings have no ``bank`` section, or the space is too small for it.
+        ConfigError: The settings have no ``bank`` section, the space is too small for it, or a
+            score cannot be had on choices of images.
         AutoAdaptError: Something else the user can mend; what was finished before is kept.
     """
     if settings.bank is None:
@@ -84,6 +87,8 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
             f"{settings.name}: the config has no 'bank' section, which says what is trained; "
             "add one, such as 'bank: {architectures: 100, repeated: 20, seeds: [0, 1, 2]}'"
         )
+    if settings.bank.image_samples is not None:
+        image_scores(settings)
     with owning(path):
         folder = RunFolder(path)
         folder.prepare(settings, free=ASKING)
@@ -107,6 +112,7 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
             facts={**bank_facts(whole, settings.bank), "Statistics": kept},
             opened_labels=tuple(opened_labels(whole)),
             score_seconds=median_seconds(model.record.score_seconds for model in models),
+            image_samples=gathered(models, settings, path),
         )
         write_bank(bank, path / "bank")
     return path / "bank"
@@ -195,7 +201,9 @@ def run_cell(
     with owning(folder.path):
         folder.prepare(cell, free=MEASURING)
         records = trained(folder, cell, watcher)
-        records = scored(folder, records, replace(cell, bank=bank), watcher)
+        asked = replace(cell, bank=bank)
+        records = scored(folder, records, asked, watcher)
+        sample_models(folder, [task_of(folder, one) for one in records], asked, watcher)
         return evaluated(Experiment(folder, cell, watcher), records, RunFolder(path))
 
 
@@ -277,11 +285,6 @@ def adopt(
 def chosen(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return values under other names, as far as they are there."""
     return {new: values[old] for new, old in names.items() if old in values}
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time in words."""
-    return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
 
 
 def evaluated(

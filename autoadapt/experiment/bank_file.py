@@ -1,17 +1,24 @@
 """A bank as a portable folder: records with scores and true metrics; no images, no weights.
 
-``bank.json`` says what all models have in common, ``models.jsonl`` has one line per model.
+``bank.json`` says what all models have in common, ``models.jsonl`` has one line per model,
+``image_samples.npz`` scores on choices of the target images, if the settings ask for them.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from autoadapt.errors import RunError
+from autoadapt.experiment.image_samples_file import (
+    IMAGE_SAMPLES,
+    ImageSamples,
+    read_image_samples,
+    write_image_samples,
+)
 from autoadapt.experiment.run_folder import differences
-from autoadapt.files import JsonLines, write_json, write_text
+from autoadapt.files import JsonLines, digest, write_json, write_text
 from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.records import Record
 
@@ -88,6 +95,7 @@ class Bank:
             far as it was measured; models from a file do not say it one by one.
         space: The search space, as the settings name it.
         seed: Of the bank, and of the resampling in its report.
+        image_samples: Scores on choices of the target images; none where nobody asked.
     """
 
     name: str
@@ -99,6 +107,7 @@ class Bank:
     facts: Mapping[str, str] = field(default_factory=dict)
     opened_labels: tuple[str, ...] = ()
     score_seconds: Mapping[str, float] = field(default_factory=dict)
+    image_samples: ImageSamples | None = field(default=None, compare=False)
 
     @property
     def pooled(self) -> list[str]:
@@ -107,8 +116,10 @@ class Bank:
         return [name for name, one in described.items() if "pool" in one["needs"]]
 
     def common(self) -> dict[str, Any]:
-        """Return all but the models as plain values."""
-        known = {key: value for key, value in asdict(self).items() if key != "models"}
+        """Return all but the models and their image samples as plain values."""
+        bare = replace(self, models=(), image_samples=None)
+        apart = ("models", "image_samples")
+        known = {key: value for key, value in asdict(bare).items() if key not in apart}
         return {"version": VERSION, **known, "opened_labels": list(self.opened_labels)}
 
 
@@ -121,6 +132,11 @@ def write_bank(bank: Bank, folder: Path) -> None:
     lines = (json.dumps(model.to_json(), allow_nan=False) for model in bank.models)
     write_text(folder / MODELS, "".join(f"{line}\n" for line in lines))
     write_json(folder / COMMON, bank.common())
+    samples, path = bank.image_samples, folder / IMAGE_SAMPLES
+    if samples is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_image_samples(path, samples, marks=marks_of(bank, samples))
 
 
 def find_bank(path: Path) -> Path | None:
@@ -144,9 +160,42 @@ def read_bank(path: Path) -> Bank:
             raise RunError(f"{folder}: expected a bank of version {VERSION}, found {version!r}")
         models = tuple(BankModel.from_json(line) for line in JsonLines(folder / MODELS).read())
         notes = tuple(common.pop("opened_labels"))
-        return Bank(models=models, opened_labels=notes, **common)
+        bank = Bank(models=models, opened_labels=notes, **common)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{folder} is not a bank, or damaged: {error!r}") from error
+    return replace(bank, image_samples=image_samples_of(bank, folder))
+
+
+def image_samples_of(bank: Bank, folder: Path) -> ImageSamples | None:
+    """Return the scores of a bank on choices of its target images, if its folder has them.
+
+    Raises:
+        RunError: They are damaged, or those of other models or images.
+    """
+    samples = read_image_samples(folder / IMAGE_SAMPLES)
+    if samples is not None and samples.marks != marks_of(bank, samples):
+        raise RunError(
+            f"{folder / IMAGE_SAMPLES} belongs to other models, images or scores than those of "
+            f"{folder / COMMON}; make it again with 'autoadapt bank', or delete it"
+        )
+    return samples
+
+
+def marks_of(bank: Bank, samples: ImageSamples) -> str:
+    """Return a hash of the models, images and scores that image samples belong to."""
+    measured = ("source", "target", "held_out", "classes", "normalisation", "sample")
+    described = bank.fingerprint.get("scores", {})
+    models = [
+        [model.label, {name: model.record.scores.get(name) for name in samples.values}]
+        for model in bank.models
+    ]
+    return digest(
+        {
+            "images": {key: bank.fingerprint.get(key) for key in measured},
+            "scores": {name: described.get(name) for name in samples.values},
+            "models": models,
+        }
+    )
 
 
 def check_same(banks: Sequence[Bank]) -> None:

@@ -30,6 +30,7 @@ from autoadapt.experiment.comparison import result_of
 from autoadapt.experiment.evaluate import evaluate
 from autoadapt.experiment.finalists import FINALIST, read_finalists
 from autoadapt.experiment.fitting import check_not_fitted_on
+from autoadapt.experiment.image_columns import image_columns
 from autoadapt.experiment.predict import png_bytes
 from autoadapt.experiment.rescoring import describe_scores
 from autoadapt.experiment.score_costs import costs_of_scores, median_seconds
@@ -410,8 +411,20 @@ def bank_report(banks: Sequence[Bank], request: Request = NOTHING_MORE) -> Corre
         facts=first.facts,
         opened_labels=[note for bank in banks for note in bank.opened_labels],
         seed=first.seed,
+        image_samples=image_columns(banks, all_objectives(request)),
         **protocol_fields(records, request, costs),
     )
+
+
+def all_objectives(request: Request) -> dict[str, ObjectiveSettings]:
+    """Return the terms of every column that is a combination of scores, by name."""
+    shipped = {f"objective {name}": named(name) for name in names_of_objectives()}
+    further = {f"objective {Path(name).stem}": named(name) for name in request.objectives}
+    protocol, fitted = request.protocol, request.fitted
+    beforehand = {**protocol.named} if protocol else {}
+    if protocol and protocol.fitted and fitted:
+        beforehand[protocol.fitted] = fitted
+    return {**shipped, **further, **beforehand}
 
 
 def score_columns(

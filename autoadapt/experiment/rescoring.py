@@ -311,3 +311,8 @@ class Rescoring:
                 f"{self.lost[number]} times, the last time: {why}"
             )
         self.waiting.insert(0, self.running.pop(number))
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words."""
+    return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
