@@ -178,6 +178,11 @@ def image_samples_of(bank: Bank, folder: Path) -> ImageSamples | None:
             f"{folder / IMAGE_SAMPLES} belongs to other models, images or scores than those of "
             f"{folder / COMMON}; make it again with 'autoadapt bank', or delete it"
         )
+    if samples is not None and samples.models != len(bank.models):
+        raise RunError(
+            f"{folder / IMAGE_SAMPLES} is damaged: {len(bank.models)} models but values of "
+            f"{samples.models}; make it again with 'autoadapt bank', or delete it"
+        )
     return samples
 
 

@@ -48,6 +48,11 @@ class ImageSamples:
         """Number of images that are scored."""
         return len(self.choices[0])
 
+    @property
+    def models(self) -> int:
+        """Number of models that have values."""
+        return max((len(found) for found in self.values.values()), default=0)
+
 
 def write_image_samples(path: Path, samples: ImageSamples, *, marks: str) -> None:
     """Write the file; the same samples are the same bytes.
@@ -76,14 +81,23 @@ def read_image_samples(path: Path) -> ImageSamples | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves a file that is cut in half open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             about, values = json.loads(str(archive["about"])), archive["values"]
         if about["version"] != VERSION:
             raise RunError(
                 f"{path}: expected image samples of version {VERSION}, found {about['version']!r}"
             )
         return samples_from(about, values)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+        EOFError,
+    ) as error:
         raise RunError(
             f"{path} holds no image samples, or is damaged: {error!r}; make it again with "
             "'autoadapt bank', or delete it"

@@ -99,7 +99,8 @@ def read_arrays(path: Path) -> Mapping[str, Array]:
         RunError: It is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves a file that is cut in half open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise RunError(f"{path} holds no statistics, or is damaged: {error!r}") from error

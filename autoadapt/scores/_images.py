@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from autoadapt.scores.base import Need, Sampled, Statistics, by_image
+from autoadapt.scores.base import Need, Statistics, by_image
+
+Single = NDArray[np.float32]
 
 DERIVABLE: frozenset[Need] = frozenset({"held_out", "source_prior", "source_regions", "label_maps"})
 """Needs that a choice of the images leaves as they are, or can be restricted to."""
@@ -32,8 +35,8 @@ def of_images(statistics: Statistics, images: Sequence[int]) -> Statistics:
         images: Their numbers from 0, at least one.
 
     Raises:
-        ValueError: No image is chosen, one that was not measured, or the samples do not fill
-            whole images.
+        ValueError: No image is chosen, or one that was not measured; or regions and samples are
+            not of the same images.
     """
     number = len(statistics.regions)
     chosen = sorted(images)
@@ -43,8 +46,8 @@ def of_images(statistics: Statistics, images: Sequence[int]) -> Statistics:
     return replace(
         statistics,
         regions=tuple(statistics.regions[image] for image in chosen),
-        target_features=rows_of(statistics.target_features, chosen, per_image),
-        target_outputs=rows_of(statistics.target_outputs, chosen, per_image),
+        target_features=rows_of(statistics.target_features, chosen, per_image, number),
+        target_outputs=rows_of(statistics.target_outputs, chosen, per_image, number),
         agreements={},
         label_maps=None if maps is None else maps[np.array(chosen)],
         pool=None,
@@ -52,6 +55,14 @@ def of_images(statistics: Statistics, images: Sequence[int]) -> Statistics:
     )
 
 
-def rows_of(values: Sampled, images: Sequence[int], per_image: int) -> Sampled:
-    """Return what was sampled in some images, (n * per_image, D), one image after the other."""
-    return by_image(values, per_image)[np.array(images)].reshape(-1, values.shape[1])
+def rows_of(values: Single, chosen: Sequence[int], per_image: int, number: int) -> Single:
+    """Return what was sampled in some of a number of images, (n * per_image, D), in their order.
+
+    Raises:
+        ValueError: The samples are of another number of images.
+    """
+    if len(values) != number * per_image:
+        raise ValueError(
+            f"{len(values)} locations are not {per_image} in each of {number} target images"
+        )
+    return by_image(values, per_image)[np.array(chosen)].reshape(-1, values.shape[1])
