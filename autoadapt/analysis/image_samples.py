@@ -174,7 +174,7 @@ def image_sentences(one: ImageFinding) -> list[str]:
         low, middle, high = (decimal(value, 2) for value in one.at(one.small))
         sentences.append(
             f"With {one.small} target images instead of {images}, ρ of “{one.name}” is {middle} "
-            f"instead of {now} (95 % of the choices: {low} to {high})."
+            f"in the median instead of {now} (95 % of the choices: {low} to {high})."
         )
     if not math.isnan(one.deviation):
         low, high = (decimal(value, 2) for value in one.interval)

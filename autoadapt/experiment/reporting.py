@@ -411,20 +411,9 @@ def bank_report(banks: Sequence[Bank], request: Request = NOTHING_MORE) -> Corre
         facts=first.facts,
         opened_labels=[note for bank in banks for note in bank.opened_labels],
         seed=first.seed,
-        image_samples=image_columns(banks, all_objectives(request)),
+        image_samples=image_columns(banks, asked_objectives(request)),
         **protocol_fields(records, request, costs),
     )
-
-
-def all_objectives(request: Request) -> dict[str, ObjectiveSettings]:
-    """Return the terms of every column that is a combination of scores, by name."""
-    shipped = {f"objective {name}": named(name) for name in names_of_objectives()}
-    further = {f"objective {Path(name).stem}": named(name) for name in request.objectives}
-    protocol, fitted = request.protocol, request.fitted
-    beforehand = {**protocol.named} if protocol else {}
-    if protocol and protocol.fitted and fitted:
-        beforehand[protocol.fitted] = fitted
-    return {**shipped, **further, **beforehand}
 
 
 def score_columns(

@@ -93,8 +93,8 @@ def test_columns_of_equal_order_are_one_curve() -> None:
 def test_what_is_said() -> None:
     first, second = image_sentences(finding())
     assert first == (
-        "With 4 target images instead of 6, ρ of “mmd” is −0.90 instead of −1.00 (95 % of the "
-        "choices: −0.99 to −0.81)."
+        "With 4 target images instead of 6, ρ of “mmd” is −0.90 in the median instead of −1.00 "
+        "(95 % of the choices: −0.99 to −0.81)."
     )
     assert second == (
         "Other 6 target images would change it by about 0.12 (standard deviation over 3 resamples "
@@ -162,7 +162,7 @@ def test_what_was_named_beforehand_has_its_own_figure(tmp_path: Path) -> None:
     write_correlation(fixed, tmp_path)
     assert (tmp_path / "plots/images-named.svg").is_file()
     assert (tmp_path / "plots/images.svg").is_file()
-    assert any("ρ of “D3” is 0.90 instead of 1.00" in one for one in summarise(fixed))
+    assert any("ρ of “D3” is 0.90 in the median instead of 1.00" in one for one in summarise(fixed))
 
 
 def test_some_of_the_models_have_their_own_rows() -> None:
