@@ -42,7 +42,9 @@ class ImageColumns:
     @property
     def resampled(self) -> NDArray[np.bool_]:
         """(k,) which choices are resamples."""
-        return (self.sizes == self.images) & (np.arange(len(self.sizes)) > 0)
+        found: NDArray[np.bool_] = self.sizes == self.images
+        found[0] = False
+        return found
 
     @cached_property
     def varying(self) -> list[str]:

@@ -13,7 +13,7 @@ CURVES = 3
 """Columns in one plot: the ranges of more would hide each other."""
 LISTED = 12
 """Scores in the table, strongest first; ``correlation.json`` has all."""
-HEADER = ("ρ, all images", "standard deviation", "95 % of resamples", "noise / spread")
+HEADER = ("ρ, all images", "deviation of ρ", "95 % of resamples", "noise / spread")
 NOTE = (
     "Everything else here takes the images as given. These numbers come from choices of the target "
     "images, the same for all models, on which the scores were computed again from stored samples; "

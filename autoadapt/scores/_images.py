@@ -65,4 +65,5 @@ def rows_of(values: Single, chosen: Sequence[int], per_image: int, number: int) 
         raise ValueError(
             f"{len(values)} locations are not {per_image} in each of {number} target images"
         )
-    return by_image(values, per_image)[np.array(chosen)].reshape(-1, values.shape[1])
+    found: Single = by_image(values, per_image)[np.array(chosen)].reshape(-1, values.shape[1])
+    return found

@@ -183,9 +183,12 @@ def test_progress_is_told(settings_of: MakeSettings, copy: Path) -> None:
     for path in copy.glob("cells/*/trials/*/image_samples"):
         shutil.rmtree(path)
     stages: list[str] = []
-    watcher = Watcher()
-    watcher.stage = stages.append  # type: ignore[method-assign]
-    run_bank(settings_of(), copy, watcher)
+
+    class Listening(Watcher):
+        def stage(self, text: str) -> None:
+            stages.append(text)
+
+    run_bank(settings_of(), copy, Listening())
     assert "dacs-seed-4: 11 choices of images for 3 models" in stages
     assert any("choices of images for 2 of 3 models, about 0 s left" in one for one in stages)
 
