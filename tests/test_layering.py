@@ -65,6 +65,36 @@ def test_every_package_has_a_row() -> None:
     assert {own_package(path) for path in FILES} == set(RANK)
 
 
+OPENERS = {"open_evaluation", "open_evaluation_files"}
+"""What opens labels of target images, all in ``data.open``."""
+AFTERWARDS = {
+    "experiment/evaluate.py",
+    "experiment/scored_truth.py",
+    "experiment/search.py",  # an evaluation set that is opened when somebody asks for it
+}
+
+
+def test_only_what_comes_after_training_and_scoring_opens_target_labels() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if path != ROOT / "data/open.py"
+        and OPENERS & {name.rpartition(".")[2] for name in imported(path)}
+    }
+    assert users <= AFTERWARDS
+    assert users >= {"experiment/evaluate.py", "experiment/scored_truth.py"}
+
+
+def test_labels_of_images_that_were_adapted_to_serve_banks_and_reports_alone() -> None:
+    """``experiment.scored_truth`` compares with them; what scores or proposes cannot name it."""
+    users = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if any(name.startswith("autoadapt.experiment.scored_truth") for name in imported(path))
+    }
+    assert users == {"experiment/bank.py"}
+
+
 def test_search_and_training_cannot_name_labelled_metrics() -> None:
     """Also ``training`` and ``analysis``, whose rows alone would let them."""
     users = {

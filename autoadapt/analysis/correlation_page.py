@@ -25,11 +25,11 @@ from autoadapt.analysis.correlation_plots import (
 )
 from autoadapt.analysis.correlation_report import (
     CONTROL,
-    HEADER,
     CorrelationReport,
     agreement_cells,
     agreements_csv,
     as_json,
+    header_of,
     interval_words,
     models_csv,
     sort_keys,
@@ -37,10 +37,10 @@ from autoadapt.analysis.correlation_report import (
 from autoadapt.analysis.correlation_summary import summarise
 from autoadapt.analysis.drawing import Drawing, draw, file_name
 from autoadapt.analysis.endpoints import (
-    COLUMNS,
     Endpoint,
     Findings,
     absent_from,
+    columns_of,
     endpoint_cells,
     findings,
     misses,
@@ -62,6 +62,7 @@ from autoadapt.analysis.page import (
 )
 from autoadapt.analysis.ranks import random_regret
 from autoadapt.analysis.resampling import DRAWS, PERMUTATIONS
+from autoadapt.analysis.scored_truth import draw_truths, truth_part, truth_values
 from autoadapt.analysis.tables import decimal
 from autoadapt.files import write_json, write_text
 
@@ -90,7 +91,12 @@ def write_correlation(report: CorrelationReport, folder: Path) -> Path:
     if report.trained is not None:
         write_text(folder / "correlation_without_collapsed.csv", agreements_csv(report.trained))
     write_text(folder / "models.csv", models_csv(report))
-    values = {"summary": summarise(report), "named": named_values(report), **as_json(report)}
+    values = {
+        "summary": summarise(report),
+        "named": named_values(report),
+        "scored_images": truth_values(report),
+        **as_json(report),
+    }
     write_json(folder / "correlation.json", values)
     page = folder / "index.html"
     write_text(page, correlation_page(report, drawings))
@@ -108,6 +114,7 @@ def draw_all(report: CorrelationReport) -> Drawings:
     if report.judged:
         parts |= {
             "named": draw_named(report),
+            "truths": draw_truths(report),
             "overview": [draw_overview(report)],
             "scatter": [draw_score(i, one, report) for i, one in enumerate(panels(report))],
             "curves": draw_curves(report),
@@ -253,6 +260,7 @@ def correlation_page(report: CorrelationReport, drawings: Drawings) -> str:
     parts = {
         "named": ("Named", "Named beforehand", named_part(report, drawings)),
         "table": ("Scores", exploratory, ranking_part(report, drawings)),
+        "truths": ("Images", "Scored and held-out images", truths(report, drawings)),
         "plots": ("Plots", "Score against truth", scatter_part(drawings)),
         "curves": ("Choosing", "What choosing by a score loses", curve_part(drawings)),
         "images": ("Images", "Other target images", image_part(report, drawings.get("images", ()))),
@@ -293,7 +301,8 @@ def named_part(report: CorrelationReport, drawings: Drawings) -> list[Markup]:
 
 def endpoint_table(found: Findings) -> Markup:
     """Return the table of what was named beforehand."""
-    return table(("name", *COLUMNS), map(endpoint_row, found.rows), numeric=COLUMNS[:-1])
+    columns = columns_of(found)
+    return table(("name", *columns), map(endpoint_row, found.rows), numeric=columns[:-1])
 
 
 def endpoint_row(one: Endpoint) -> Markup:
@@ -364,6 +373,11 @@ def scatter_part(drawings: Drawings) -> list[Markup]:
     return [tag("p", note, class_="note"), tag("div", *plots, class_="grid")] if plots else []
 
 
+def truths(report: CorrelationReport, drawings: Drawings) -> list[Markup]:
+    """Return how models do on the images that scores look at, beside others."""
+    return truth_part(report, drawings.get("truths", []))
+
+
 def curve_part(drawings: Drawings) -> list[Markup]:
     """Return regrets and learning curves."""
     captions = (
@@ -408,7 +422,8 @@ def agreement_table(report: CorrelationReport) -> Markup:
         cells = [cell(text, value=value) for text, value in numbers]
         kind = CONTROL if one.name in report.all_controls else None
         rows.append(tag("tr", cell(name, class_="first"), *cells, class_=kind))
-    return table(HEADER, rows, numeric=HEADER[1:])
+    header = header_of(report)
+    return table(header, rows, numeric=header[1:])
 
 
 def undefined_notes(report: CorrelationReport) -> Markup:

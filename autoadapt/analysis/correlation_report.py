@@ -33,7 +33,7 @@ from autoadapt.analysis.image_samples import (
     image_finding,
     image_values,
 )
-from autoadapt.analysis.ranks import Float, spearman_matrix
+from autoadapt.analysis.ranks import Float, spearman, spearman_matrix
 from autoadapt.analysis.resampling import DRAWS, PERMUTATIONS, noise_ceiling, oriented, size
 from autoadapt.analysis.score_costs import ScoreCost, cost_words
 from autoadapt.analysis.tables import csv_table, decimal, percent
@@ -58,6 +58,9 @@ HEADER = (
     "n",
     "cost",
 )
+ON_SCORED = "ρ, scored images"
+"""A column that is there where the true metric on the scored images is known, and its place."""
+SECOND = HEADER.index("τ-b")
 CONTROL = "control"
 NAMED = "named beforehand"
 POOLED = "needs all models"
@@ -75,6 +78,7 @@ class CorrelationReport:
         title: Name of the bank.
         models: Label of each model, e.g. the id of its architecture.
         truth: True target mIoU of each model, in [0, 1]; none where it is not known.
+        truth_on_scored: The same on the very images that scores look at; empty: not known.
         scores: Label-free scores, one value per model, smaller is better; none where absent.
         controls: What a good score has to beat: costs of the models and the like, the same way.
             Random numbers are added.
@@ -103,6 +107,7 @@ class CorrelationReport:
     models: Sequence[str]
     truth: Sequence[float | None]
     scores: Columns
+    truth_on_scored: Sequence[float | None] = ()
     controls: Columns = field(default_factory=dict)
     named: Columns = field(default_factory=dict)
     protocol: CorrelationProtocol | None = None
@@ -123,7 +128,8 @@ class CorrelationReport:
         number = len(self.models)
         if len(self.truth) != number:
             raise ValueError(f"{number} models but {len(self.truth)} true metrics")
-        for name, labels in (("groups", self.groups), ("clusters", self.clusters)):
+        parts = {"groups": self.groups, "clusters": self.clusters}
+        for name, labels in {**parts, "mIoU on scored images": self.truth_on_scored}.items():
             if labels and len(labels) != number:
                 raise ValueError(f"{number} models but {len(labels)} {name}")
         if both := sorted(self.scores.keys() & self.controls.keys()):
@@ -168,7 +174,7 @@ class CorrelationReport:
     @cached_property
     def judged(self) -> list[int]:
         """Places of the models whose true metric is known."""
-        return [i for i, v in enumerate(self.truth) if v is not None and math.isfinite(v)]
+        return known_places(self.truth)
 
     @cached_property
     def true(self) -> Float:
@@ -224,6 +230,36 @@ class CorrelationReport:
         return sorted(common, key=lambda one: one.rho)
 
     @cached_property
+    def on_both(self) -> "tuple[CorrelationReport, CorrelationReport] | None":
+        """The models that have both true metrics, judged on scored and on held-out images.
+
+        None where fewer than 3 have both.
+        """
+        places = sorted({*self.judged} & {*known_places(self.truth_on_scored)})
+        if len(places) < 3:
+            return None
+        held_out = replace(self.only(places), truth_on_scored=())
+        return replace(held_out, truth=[self.truth_on_scored[i] for i in places]), held_out
+
+    @cached_property
+    def rhos_on_scored(self) -> dict[str, float]:
+        """Rank correlation of each column with the true metric on the scored images, by name.
+
+        NaN where fewer than 3 models have the column or it is constant; empty where the metric
+        is not known.
+        """
+        if self.on_both is None:
+            return {}
+        there = self.on_both[0]
+        found = {}
+        for name in there.columns:
+            values = there.values(name)
+            known = ~np.isnan(values)
+            enough = known.sum() >= 3
+            found[name] = spearman(values[known], there.true[known]) if enough else math.nan
+        return found
+
+    @cached_property
     def choice(self) -> Choice | None:
         """What the best of the scores is worth on architectures that did not choose it."""
         return choose_by_half(
@@ -275,6 +311,7 @@ class CorrelationReport:
             self,
             models=chosen(self.models),
             truth=chosen(self.truth),
+            truth_on_scored=chosen(self.truth_on_scored),
             scores=columns(self.scores),
             controls=columns(self.all_controls),
             named=columns(self.named),
@@ -300,6 +337,11 @@ class CorrelationReport:
         return spearman_matrix(np.column_stack(columns))
 
 
+def known_places(truth: Sequence[float | None]) -> list[int]:
+    """Return the places of the models that have a true metric."""
+    return [i for i, v in enumerate(truth) if v is not None and math.isfinite(v)]
+
+
 def fit_models(report: CorrelationReport, rule: LeaveOut) -> list[int]:
     """Return the models whose quality is not below its share of the median.
 
@@ -313,13 +355,19 @@ def fit_models(report: CorrelationReport, rule: LeaveOut) -> list[int]:
     return [place for place, value in enumerate(values) if not -value < least]
 
 
+def header_of(report: CorrelationReport) -> tuple[str, ...]:
+    """Return the columns of the table: ``HEADER``, and one more for both true metrics."""
+    return (*HEADER[:SECOND], *[ON_SCORED] * bool(report.rhos_on_scored), *HEADER[SECOND:])
+
+
 def agreement_cells(one: Agreement, report: CorrelationReport) -> list[str]:
-    """Return one row of the table, with the columns of ``HEADER``."""
-    kind = report.kind(one.name)
+    """Return one row of the table, with the columns of ``header_of``."""
+    kind, second = report.kind(one.name), report.rhos_on_scored
     return [
         one.name if kind == "score" else f"{one.name} ({kind})",
         decimal(one.rho, 2),
         interval_words(one.interval),
+        *([decimal(second[one.name], 2)] if second else []),
         decimal(one.tau, 2),
         decimal(one.weighted_rho, 2),
         percent(one.pair_accuracy) + " %" * (not math.isnan(one.pair_accuracy)),
@@ -338,9 +386,11 @@ def agreement_cells(one: Agreement, report: CorrelationReport) -> list[str]:
 
 def sort_keys(one: Agreement, report: CorrelationReport) -> list[float]:
     """Return what the cells of a row are sorted by, all but the name."""
+    second = report.rhos_on_scored
     return [
         one.rho,
         one.interval[0],
+        *([second[one.name]] if second else []),
         one.tau,
         one.weighted_rho,
         one.pair_accuracy,
@@ -384,6 +434,7 @@ def agreement_values(one: Agreement, report: CorrelationReport) -> dict[str, Any
         "rho_weighted": one.weighted_rho,
         "rho_given_macs": one.partial_rho,
         "rho_within": one.within_rho,
+        "rho_scored_images": report.rhos_on_scored.get(one.name, math.nan),
         "p_value": one.p_value,
         "p_holm": one.p_holm,
         "pair_accuracy": one.pair_accuracy,
@@ -409,7 +460,11 @@ def agreements_csv(report: CorrelationReport) -> str:
 
 def models_csv(report: CorrelationReport) -> str:
     """Return one line per model: what it is, its true metric, and every score and control."""
-    labels = {"group": report.groups, "cluster": report.clusters}
+    labels: dict[str, Sequence[Any]] = {
+        "group": report.groups,
+        "cluster": report.clusters,
+        "scored_miou": report.truth_on_scored,
+    }
     known = {name: values for name, values in labels.items() if values}
     rows = zip(report.models, *known.values(), report.truth, *report.columns.values(), strict=True)
     return csv_table(["model", *known, "target_miou", *report.columns], rows)
@@ -433,6 +488,7 @@ def as_json(report: CorrelationReport) -> dict[str, Any]:
         "groups": list(report.groups),
         "clusters": list(report.clusters),
         "truth": [finite(value) for value in report.truth],
+        "truth_on_scored_images": [finite(value) for value in report.truth_on_scored],
         "columns": {
             name: [finite(value) for value in values] for name, values in report.columns.items()
         },

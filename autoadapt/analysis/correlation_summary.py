@@ -4,21 +4,22 @@ import math
 
 from autoadapt.analysis.correlation import SUBSETS, TOP, Agreement
 from autoadapt.analysis.correlation_report import (
-    HEADER,
     RANDOM,
     CorrelationReport,
     agreement_cells,
+    header_of,
 )
 from autoadapt.analysis.endpoints import (
-    COLUMNS,
     Findings,
     absent_from,
+    columns_of,
     endpoint_cells,
     findings,
     goal_words,
     primary_words,
 )
 from autoadapt.analysis.image_samples import image_sentences
+from autoadapt.analysis.scored_truth import truth_sentences
 from autoadapt.analysis.tables import decimal, percent, text_table
 
 TERMINAL = ("score", "ρ", "95 % interval", "τ-b", "pairs right", "ρ, top half", "regret@1", "n")
@@ -29,7 +30,8 @@ TOO_MANY_MISSING = "more than half of the models lack it"
 
 def correlation_text(report: CorrelationReport) -> str:
     """Return summary and tables for a terminal, what was named beforehand first."""
-    places = [HEADER.index(name) for name in TERMINAL]
+    header = header_of(report)
+    places = [header.index(name) for name in TERMINAL]
     shown = [one for one in report.agreements if one.name not in report.named]
     rows = [agreement_cells(one, report) for one in shown]
     cells = [[row[place] for place in places] for row in rows]
@@ -45,7 +47,7 @@ def named_table(report: CorrelationReport) -> list[str]:
     if found is None:
         return []
     rows = [endpoint_cells(one) for one in found.rows]
-    return ["", "named beforehand:", text_table(["name", *COLUMNS], rows)]
+    return ["", "named beforehand:", text_table(["name", *columns_of(found)], rows)]
 
 
 def summarise(report: CorrelationReport) -> list[str]:
@@ -53,7 +55,12 @@ def summarise(report: CorrelationReport) -> list[str]:
     if not report.judged:
         return [opening(report), *without_truth(report)]
     scored = [one for one in report.agreements if one.name in report.scores]
-    sentences = [*opening_with(report), *absent_truths(report), *absent_scores(scored)]
+    sentences = [
+        *opening_with(report),
+        *truth_sentences(report),
+        *absent_truths(report),
+        *absent_scores(scored),
+    ]
     if not report.scored:
         reasons = sorted({one.reason or TOO_MANY_MISSING for one in scored}) or [
             "there is no score"

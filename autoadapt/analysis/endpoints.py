@@ -34,6 +34,9 @@ COLUMNS = (
     "terms",
 )
 """Of the table of endpoints, after the name; ``gain`` is over the baseline."""
+ON_SCORED = "−ρ, scored images"
+"""A column that is there where the true metric on the scored images is known, and its place."""
+SECOND = COLUMNS.index("gain")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,8 @@ class Endpoint:
         gain: Its strength minus that of the baseline; none for the baseline and for controls.
         beyond: Its strength minus that of each control; empty for a control.
         cost: What it takes to have it.
+        on_scored: -ρ with the true metric on the images that scores look at; none where that is
+            not known.
     """
 
     agreement: Agreement
@@ -53,6 +58,7 @@ class Endpoint:
     gain: Difference | None = None
     beyond: tuple[Difference, ...] = ()
     cost: ScoreCost = field(default_factory=ScoreCost)
+    on_scored: float | None = None
 
     @property
     def name(self) -> str:
@@ -139,6 +145,7 @@ def findings(report: CorrelationReport) -> Findings | None:
             gain=report.difference(name, protocol.baseline) if name != protocol.baseline else None,
             beyond=tuple(report.difference(name, control) for control in controls),
             cost=report.cost(name),
+            on_scored=strength_on_scored(name, report),
         )
 
     return Findings(
@@ -146,11 +153,27 @@ def findings(report: CorrelationReport) -> Findings | None:
         combinations=tuple(map(endpoint, protocol.combinations)),
         readings=tuple(endpoint(name) for name in readings),
         controls=tuple(
-            Endpoint(agreement=known[name], cost=report.cost(name)) for name in controls
+            Endpoint(
+                agreement=known[name],
+                cost=report.cost(name),
+                on_scored=strength_on_scored(name, report),
+            )
+            for name in controls
         ),
         ceiling=report.ceiling,
         n=len(report.judged),
     )
+
+
+def strength_on_scored(name: str, report: CorrelationReport) -> float | None:
+    """Return -ρ of a column on the scored images; none where their true metric is not known."""
+    return -report.rhos_on_scored[name] if report.rhos_on_scored else None
+
+
+def columns_of(found: Findings) -> tuple[str, ...]:
+    """Return the columns of the table after the name: ``COLUMNS``, one more for both metrics."""
+    both = any(one.on_scored is not None for one in found.rows)
+    return (*COLUMNS[:SECOND], *[ON_SCORED] * both, *COLUMNS[SECOND:])
 
 
 def misses(one: Endpoint, found: Findings, report: CorrelationReport) -> list[str]:
@@ -176,12 +199,13 @@ def misses(one: Endpoint, found: Findings, report: CorrelationReport) -> list[st
 
 
 def endpoint_cells(one: Endpoint) -> list[str]:
-    """Return one row of the table: the name, then ``COLUMNS``."""
+    """Return one row of the table: the name, then those of ``columns_of``."""
     agreement, gain = one.agreement, one.gain
     return [
         one.name if one.terms else f"{one.name} (control)",
         decimal(one.strength, 2),
         interval_words(one.interval),
+        *([] if one.on_scored is None else [decimal(one.on_scored, 2)]),
         decimal(gain.value, 2) if gain else "–",
         interval_words(gain.interval) if gain else "–",
         decimal(one.top_half, 2),
@@ -201,6 +225,7 @@ def sort_keys(one: Endpoint) -> list[float]:
     return [
         one.strength,
         one.interval[0],
+        *([] if one.on_scored is None else [one.on_scored]),
         gain.value if gain else math.nan,
         gain.interval[0] if gain else math.nan,
         one.top_half,
@@ -227,6 +252,7 @@ def endpoint_values(one: Endpoint) -> dict[str, Any]:
         "strength_top_half_low": one.top_interval[0],
         "strength_top_half_high": one.top_interval[1],
         "strength_given_macs": -agreement.partial_rho,
+        "strength_scored_images": one.on_scored,
         "regret_at_1": agreement.regrets[0],
         "regret_at_5": agreement.regrets[1],
         "seconds": one.cost.seconds,

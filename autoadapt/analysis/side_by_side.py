@@ -26,10 +26,10 @@ from autoadapt.analysis.correlation_report import (
 )
 from autoadapt.analysis.drawing import Drawing, draw
 from autoadapt.analysis.endpoints import (
-    COLUMNS,
     Endpoint,
     Findings,
     absent_from,
+    columns_of,
     endpoint_cells,
     findings,
     flipped,
@@ -277,7 +277,7 @@ def tables(found: SideBySide) -> list[tuple[str, Sequence[str], list[list[str]]]
         ]
         for bank, one in zip(found.banks, found.findings, strict=True):
             cells = [endpoint_cells(end) for end in one.rows]
-            parts.append((of_bank(bank), ("name", *COLUMNS), cells))
+            parts.append((of_bank(bank), ("name", *columns_of(one)), cells))
     others = [other_cells(row, found) for row in found.others]
     title = "Exploratory scores and controls" if found.findings else "Scores and controls"
     return [*parts, (title, other_header(found.banks), others)]

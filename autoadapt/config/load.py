@@ -449,6 +449,11 @@ def contradictions(settings: ExperimentSettings) -> Iterator[Mistake]:
             f"search.trials is {settings.search.trials}",
         )
     yield from bank_contradictions(settings.bank)
+    if settings.bank and settings.bank.scored_truth and settings.data.evaluation is None:
+        yield (
+            ("bank", "scored_truth"),
+            "bank.scored_truth: stands beside the mIoU on held-out images; add data.evaluation",
+        )
     yield from adapt_contradictions(settings)
     if settings.device == "cpu" and settings.executor.gpus:
         yield ("executor", "gpus"), "executor.gpus: asks for a GPU while device is cpu"

@@ -484,6 +484,19 @@ class ImageSampleSettings(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoredTruthSettings(Strict):
+    """How the labels of the scored target images are read, once a bank is trained and scored.
+
+    Attributes:
+        merge: Class names to rename, besides those of ``data.target``.
+        ignore: Class names whose pixels count as void, besides those of ``data.target``.
+    """
+
+    merge: dict[str, str] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class BankSettings(Strict):
     """A bank: many trained models whose scores are compared with their true metric.
 
@@ -498,6 +511,9 @@ class BankSettings(Strict):
             from (``full``).
         image_samples: How scores depend on the target images: on which choices of them they are
             computed besides. Needs ``statistics: full``; absent: on none.
+        scored_truth: Also compare every model with the labels of the very target images that
+            scores look at, for the report alone; ``true`` for the defaults, absent: only held-out
+            images (``data.evaluation``) are compared. Can be added to a bank that is trained.
     """
 
     architectures: Annotated[int, Field(ge=3)] = 100
@@ -506,6 +522,7 @@ class BankSettings(Strict):
     methods: tuple[MethodChoice, ...] = ()
     statistics: Literal["maps", "full"] = "maps"
     image_samples: Annotated[ImageSampleSettings | None, BeforeValidator(switched)] = None
+    scored_truth: Annotated[ScoredTruthSettings | None, BeforeValidator(switched)] = None
 
 
 @dataclass(frozen=True, kw_only=True)

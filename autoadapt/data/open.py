@@ -177,6 +177,17 @@ def open_evaluation_files(settings: DataSettings) -> LabelledFiles:
     )
 
 
+def find_evaluation_labels(settings: DataSettings) -> None:
+    """Look for the label of each evaluation image, and for its classes; no label is opened.
+
+    Raises:
+        ConfigError: The settings name no evaluation set, or a root cannot be used.
+        DataError: Labels are missing, or classes do not match.
+    """
+    dataset = _evaluation(settings)
+    find_labels(_found(dataset), map_of(settings, dataset))
+
+
 def check_evaluation(settings: DataSettings) -> None:
     """Refuse an evaluation on images that are adapted to or trained on.
 

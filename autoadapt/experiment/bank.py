@@ -2,7 +2,8 @@
 
 Each method and seed is a search of its own in ``cells/<method>-seed-<seed>/`` whose strategy
 proposes the plan, so that executors, records and resuming are those of any search. Labelled
-target images are opened once all its models are trained and scored.
+target images are opened once all its models are trained and scored; those of images that were
+adapted to, only where the settings ask for it and once all models of the bank are.
 """
 
 import dataclasses
@@ -41,6 +42,7 @@ from autoadapt.experiment.rescoring import (
 )
 from autoadapt.experiment.run_folder import RunFolder
 from autoadapt.experiment.score_costs import median_seconds
+from autoadapt.experiment.scored_truth import check_scored_truth, reading, with_scored_truth
 from autoadapt.experiment.search import Experiment
 from autoadapt.experiment.trial import Task, needs_of, scores_of
 from autoadapt.experiment.watching import Watcher
@@ -59,7 +61,12 @@ from autoadapt.space import (
 
 MEASURING = frozenset({"scoring", "objective", "evaluation"})
 """Settings that may differ from those a bank was made with: they change no trained model."""
-ASKING = MEASURING | {"search.trials", "bank.statistics", "bank.image_samples"}
+ASKING = MEASURING | {
+    "search.trials",
+    "bank.statistics",
+    "bank.image_samples",
+    "bank.scored_truth",
+}
 """The same for the settings of the whole bank."""
 SCORED_WITH = "scored_with.json"
 """File of a cell: what the scores in its records depend on."""
@@ -89,6 +96,7 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
         )
     if settings.bank.image_samples is not None:
         image_scores(settings)
+    check_scored_truth(settings)
     with owning(path):
         folder = RunFolder(path)
         folder.prepare(settings, free=ASKING)
@@ -100,6 +108,7 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
         for cell in cells(settings, plan):
             models += run_cell(cell, settings.bank, path, watcher)
         models = with_pool_scores(models, settings, path, watcher)
+        models = with_scored_truth(models, settings, folder, watcher)
         watcher.stage("writing the bank")
         kept = publish_statistics(models, settings, path)
         bank = Bank(
@@ -113,6 +122,7 @@ def run_bank(settings: ExperimentSettings, path: Path, watcher: Watcher) -> Path
             opened_labels=tuple(opened_labels(whole)),
             score_seconds=median_seconds(model.record.score_seconds for model in models),
             image_samples=gathered(models, settings, path),
+            scored_truth=reading(settings),
         )
         write_bank(bank, path / "bank")
     return path / "bank"

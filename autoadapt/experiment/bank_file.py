@@ -35,7 +35,9 @@ class BankModel:
         training_seed: Seed of the training.
         record: What a search would know of it.
         objective: Of the bank's settings; none where a score is missing.
-        evaluation: Its comparison with target labels; none where there are none.
+        evaluation: Its comparison with labels of held-out target images; none where there are
+            none.
+        scored_evaluation: The same on the images that scores look at; none where it is not known.
     """
 
     method: str
@@ -43,6 +45,7 @@ class BankModel:
     record: Record
     objective: float | None = None
     evaluation: Evaluation | None = None
+    scored_evaluation: Evaluation | None = None
 
     @property
     def label(self) -> str:
@@ -54,14 +57,22 @@ class BankModel:
         """True metric on labelled target images, in [0, 1]."""
         return None if self.evaluation is None else self.evaluation.headline
 
+    @property
+    def scored_miou(self) -> float | None:
+        """The same on the target images that scores look at, in [0, 1]."""
+        return None if self.scored_evaluation is None else self.scored_evaluation.headline
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values; ``from_json`` undoes it."""
+        scored = self.scored_evaluation
+        further = {} if scored is None else {"scored_evaluation": scored.to_json()}
         return {
             "method": self.method,
             "training_seed": self.training_seed,
             "objective": self.objective,
             "record": self.record.to_json(),
             "evaluation": None if self.evaluation is None else self.evaluation.to_json(),
+            **further,
         }
 
     @classmethod
@@ -71,13 +82,14 @@ class BankModel:
         Raises:
             KeyError: A needed key is missing.
         """
-        found = raw["evaluation"]
+        found, scored = raw["evaluation"], raw.get("scored_evaluation")
         return cls(
             method=raw["method"],
             training_seed=raw["training_seed"],
             objective=raw["objective"],
             record=Record.from_json(raw["record"]),
             evaluation=None if found is None else Evaluation.from_json(found),
+            scored_evaluation=None if scored is None else Evaluation.from_json(scored),
         )
 
 
@@ -93,6 +105,8 @@ class Bank:
         opened_labels: One note for each time target labels were opened.
         score_seconds: Median over the models of the processor time of each score, by name, as
             far as it was measured; models from a file do not say it one by one.
+        scored_truth: How the labels of the scored images became classes; empty where they were
+            not read. Banks that have it differently cannot be compared; one without it can.
         space: The search space, as the settings name it.
         seed: Of the bank, and of the resampling in its report.
         image_samples: Scores on choices of the target images; none where nobody asked.
@@ -107,6 +121,7 @@ class Bank:
     facts: Mapping[str, str] = field(default_factory=dict)
     opened_labels: tuple[str, ...] = ()
     score_seconds: Mapping[str, float] = field(default_factory=dict)
+    scored_truth: Mapping[str, Any] = field(default_factory=dict)
     image_samples: ImageSamples | None = field(default=None, compare=False)
 
     @property
@@ -222,8 +237,11 @@ def check_same(banks: Sequence[Bank]) -> None:
 
 
 def differing(first: Bank, second: Bank) -> Iterator[str]:
-    """Yield each difference of two fingerprints."""
-    for line in differences(first.fingerprint, second.fingerprint):
+    """Yield each difference of two fingerprints, and of how labels of scored images were read."""
+    one, other = ({**bank.fingerprint} for bank in (first, second))
+    if first.scored_truth and second.scored_truth:
+        one["scored_truth"], other["scored_truth"] = first.scored_truth, second.scored_truth
+    for line in differences(one, other):
         name, _, values = line.partition(": ")
         old, _, new = values.partition(" in the folder, ")
         yield f"{name}: {old} and {new.removesuffix(' now')}"

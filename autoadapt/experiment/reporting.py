@@ -25,7 +25,7 @@ from autoadapt.data.classes import ClassTable, colorize
 from autoadapt.data.open import class_table
 from autoadapt.errors import ConfigError, RunError
 from autoadapt.experiment.adapt import contender_folders, evaluation_beside, title_of
-from autoadapt.experiment.bank_file import Bank, check_same
+from autoadapt.experiment.bank_file import Bank, BankModel, check_same
 from autoadapt.experiment.comparison import result_of
 from autoadapt.experiment.evaluate import evaluate
 from autoadapt.experiment.finalists import FINALIST, read_finalists
@@ -392,6 +392,7 @@ def bank_report(banks: Sequence[Bank], request: Request = NOTHING_MORE) -> Corre
         title=" + ".join(bank.name for bank in banks),
         models=[f"{place}{model.label}" for place, model in models],
         truth=[model.miou for _, model in models],
+        truth_on_scored=scored_truth([model for _, model in models]),
         scores={
             **score_columns(records, request),
             "objective": [model.objective for _, model in models],
@@ -408,12 +409,29 @@ def bank_report(banks: Sequence[Bank], request: Request = NOTHING_MORE) -> Corre
         pooled={name for bank in banks for name in bank.pooled},
         groups=groups,
         clusters=[record.architecture.id for record in records],
-        facts=first.facts,
+        facts={**first.facts, **numbers_of_images([model for _, model in models])},
         opened_labels=[note for bank in banks for note in bank.opened_labels],
         seed=first.seed,
         image_samples=image_columns(banks, asked_objectives(request)),
         **protocol_fields(records, request, costs),
     )
+
+
+def scored_truth(models: Sequence[BankModel]) -> list[float | None]:
+    """Return the true metric on the scored images; nothing where no model has it."""
+    found = [model.scored_miou for model in models]
+    return found if any(value is not None for value in found) else []
+
+
+def numbers_of_images(models: Sequence[BankModel]) -> dict[str, str]:
+    """Return on how many images the true metric is known, by what they are."""
+    kinds = {
+        "Evaluation images": {one.evaluation.images for one in models if one.evaluation},
+        "Scored images with labels": {
+            one.scored_evaluation.images for one in models if one.scored_evaluation
+        },
+    }
+    return {name: ", ".join(map(str, sorted(found))) for name, found in kinds.items() if found}
 
 
 def score_columns(

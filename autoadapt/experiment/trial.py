@@ -116,11 +116,12 @@ class Domains:
 def without_evaluation(settings: ExperimentSettings) -> ExperimentSettings:
     """Return the settings as a trial may see them: no labelled target images, no adaptation.
 
-    What is to choose among full models later is measured of candidates too.
+    Nor what a bank compares once all models are trained. What is to choose among full models
+    later is measured of candidates too.
     """
     data = dataclasses.replace(settings.data, evaluation=None)
     scoring = dataclasses.replace(settings.scoring, scores=score_names(settings))
-    return dataclasses.replace(settings, data=data, scoring=scoring, adapt=None)
+    return dataclasses.replace(settings, data=data, scoring=scoring, adapt=None, bank=None)
 
 
 @functools.lru_cache(maxsize=2)

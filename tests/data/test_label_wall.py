@@ -7,8 +7,14 @@ import pytest
 
 from autoadapt.config.settings import DatasetSettings, DataSettings
 from autoadapt.data.batching import Augment
-from autoadapt.data.open import open_evaluation, open_source, open_target
+from autoadapt.data.open import (
+    find_evaluation_labels,
+    open_evaluation,
+    open_source,
+    open_target,
+)
 from autoadapt.data.statistics import check
+from autoadapt.errors import DataError
 
 
 def read_target(settings: DataSettings) -> None:
@@ -26,6 +32,19 @@ def test_the_watcher_sees_label_files_where_they_are_opened(
     open_evaluation(folder_settings)
     labels = f"{folder_settings.target.options['root']}/labels/"
     assert any(path.startswith(labels) and path.endswith("t4.png") for path in seen)
+
+
+def test_labels_are_found_without_being_opened(
+    folder_settings: DataSettings, seen: list[str]
+) -> None:
+    of_target = replace(folder_settings, evaluation=folder_settings.target)
+    find_evaluation_labels(of_target)
+    labels = f"{folder_settings.target.options['root']}/labels/"
+    assert any(path.startswith(labels.rstrip("/")) for path in seen), "listed"
+    assert not [path for path in seen if path.startswith(labels) and path.endswith(".png")]
+    (Path(labels) / "train/t0.png").unlink()
+    with pytest.raises(DataError, match="t0"):
+        find_evaluation_labels(of_target)
 
 
 def test_reading_a_target_folder_touches_no_label(
