@@ -17,6 +17,7 @@ LAYERS = [  # a package may import from the rows above its own, and from nothing
     {"training", "analysis"},
     {"experiment"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import autoadapt
+
 ROOT = Path(__file__).parent.parent
 SOURCES = ("autoadapt", "configs", "search_spaces", "setup.cfg", "pyproject.toml")
 CODE = """
@@ -25,6 +27,12 @@ print(shipped("configs"))
 other = load_space("deeplab_resnet101")
 print(space.name, other.name, named("deeplabv2_resnet101") == other.reference)
 """
+
+
+def test_the_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "autoadapt", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == f"autoadapt {autoadapt.__version__}\n"
 
 
 def test_every_package_is_listed() -> None:

@@ -63,6 +63,7 @@ from autoadapt.analysis.page import (
 from autoadapt.analysis.ranks import random_regret
 from autoadapt.analysis.resampling import DRAWS, PERMUTATIONS
 from autoadapt.analysis.scored_truth import draw_truths, truth_part, truth_values
+from autoadapt.analysis.seed_means import seed_part, seed_values
 from autoadapt.analysis.tables import decimal
 from autoadapt.files import write_json, write_text
 
@@ -95,6 +96,7 @@ def write_correlation(report: CorrelationReport, folder: Path) -> Path:
         "summary": summarise(report),
         "named": named_values(report),
         "scored_images": truth_values(report),
+        "seed_means": seed_values(report),
         **as_json(report),
     }
     write_json(folder / "correlation.json", values)
@@ -260,10 +262,15 @@ def correlation_page(report: CorrelationReport, drawings: Drawings) -> str:
     parts = {
         "named": ("Named", "Named beforehand", named_part(report, drawings)),
         "table": ("Scores", exploratory, ranking_part(report, drawings)),
-        "truths": ("Images", "Scored and held-out images", truths(report, drawings)),
+        "truths": ("Scored images", "Scored and held-out images", truths(report, drawings)),
         "plots": ("Plots", "Score against truth", scatter_part(drawings)),
         "curves": ("Choosing", "What choosing by a score loses", curve_part(drawings)),
-        "images": ("Images", "Other target images", image_part(report, drawings.get("images", ()))),
+        "images": (
+            "Other images",
+            "Other target images",
+            image_part(report, drawings.get("images", ())),
+        ),
+        "seeds": ("Seeds", "Averaged over training seeds", seed_part(report)),
         "groups": ("Groups", "Inside groups of models", group_part(drawings)),
         "redundancy": ("Redundancy", "Which scores say the same", redundancy_part(drawings)),
         "labels": ("Target labels", "Where target labels were opened", label_part(report)),

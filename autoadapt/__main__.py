@@ -1,0 +1,5 @@
+"""``python -m autoadapt`` is ``autoadapt``."""
+
+from autoadapt.cli import main
+
+main()
