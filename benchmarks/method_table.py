@@ -101,6 +101,7 @@ class Row:
 
 
 SMALL = {"preset": "small"}
+PORTIONS = {"preset": "quick", "source_pool": 1.0}
 METHODS = {
     BASELINE: Row(),
     **{name: Row(name, SMALL) for name in ("min_ent", "adapt_seg_net", "advent")},
@@ -117,11 +118,19 @@ METHODS = {
 VARIANTS = {
     "source_only, target statistics": Row(options={"target_statistics": True}),
     "advent, faster discriminators": Row("advent", {**SMALL, "discriminator_rate": 1e-3}),
+    "advent, then ada_bn": Row("ada_bn", {**SMALL, "host": "advent"}),
+    "fda, then ada_bn": Row("ada_bn", {**SMALL, "host": "fda"}),
+    "dacs, then ada_bn": Row("ada_bn", {**SMALL, "host": "dacs"}),
     "crst, frozen batch norm": Row("crst", {**SMALL, "self_training_batch_norm": "eval"}),
     "crst, published mixture": Row("crst", {"preset": "quick"}),
     "dast, frozen batch norm": Row("dast", {**SMALL, "self_training_batch_norm": "eval"}),
     "dast, no rounds": Row("dast", {**SMALL, "rounds": 0}),
+    "dast, lower rate": Row("dast", {**SMALL, "rate": 0.25}),
     "intra_da, from scratch again": Row("intra_da", dict(find("uda", "intra_da").small)),
+    "ccm, published portions": Row("ccm", PORTIONS),
+    "ccm, more source": Row("ccm", {**PORTIONS, "source_kept": 0.6}),
+    "ccm, more labels": Row("ccm", {**PORTIONS, "portion": 0.3}),
+    "ccm, all of the source": Row("ccm", {**SMALL, "source_kept": 1.0}),
     "fda, published band": Row("fda", {**SMALL, "bands": [0.01]}),
     "cycada, features too": Row("cycada", {"preset": "quick"}),
     "da_former, quick teacher": Row("da_former", {**SMALL, "momentum": 0.9}),

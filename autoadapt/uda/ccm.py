@@ -53,11 +53,13 @@ class Ccm(Method):
 
     Attributes:
         rounds: Rounds of matching and training; fewer where there are fewer steps.
-        portion: Share of the pixels of a class, and of an image, that is sure enough.
+        portion: Share of the pixels of a class, and of an image, that is sure enough. The published
+            0.1 labels the surest of a network that is trained; ``small`` takes more.
         any_class: A pixel counts as sure where any class exceeds its threshold, as in the released
             code, instead of the most probable one.
         source_pool: Share of the source images that are looked at, the same in every round.
-        source_kept: Share of these that is kept (published: 1190 of 4993).
+        source_kept: Share of these that is kept (published: 1190 of 4993). Of a few hundred images
+            that leaves too few to hold on to rare classes; ``small`` keeps more.
         pixels_kept: Share of the pixels of each class that is kept in a source image.
         centres: Centres of the layouts of each class, per axis.
         temperature: Of the predictions that prototypes are means of.
@@ -71,7 +73,7 @@ class Ccm(Method):
     paper = "Li et al., Content-Consistent Matching for Domain Adaptive Segmentation, ECCV 2020"
     needs: ClassVar[Needs] = Needs(rounds=6, stage_one=True)
     quick: ClassVar[Mapping[str, Any]] = {"rounds": 2}
-    small: ClassVar[Mapping[str, Any]] = {"source_pool": 1.0}
+    small: ClassVar[Mapping[str, Any]] = {"source_pool": 1.0, "source_kept": 0.6, "portion": 0.3}
     smoke_options: ClassVar[Mapping[str, Any]] = {"rounds": 2, "portion": 0.5, "source_pool": 1.0}
 
     rounds: Positive = 6
