@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from autoadapt.analysis.correlation_report import CorrelationReport
 from autoadapt.analysis.endpoints import Endpoint, Findings, findings
+from autoadapt.analysis.seed_means import seed_means
 from autoadapt.config.correlation_protocol import load_protocol
 from autoadapt.experiment.bank_file import Bank, read_bank
 from autoadapt.experiment.commands import with_fit
@@ -17,6 +19,8 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "runs/reference"
 PAGE = ROOT / "docs/correlation.md"
 PAIRS = ("day_to_dusk", "carla_to_camvid")
+SCORES = ("spectral_agreement", "nearest_source", "scale_agreement", "source_accuracy")
+WORDS = {"day to dusk": PAIRS[0], "CARLA to CamVid": PAIRS[1]}
 READINGS = {
     "`printed`": "ReEnt printed",
     "`flip`": "ReEnt flip",
@@ -32,23 +36,30 @@ def banks() -> dict[str, Bank]:
 
 
 @pytest.fixture(scope="module")
-def found(banks: dict[str, Bank]) -> dict[str, Findings]:
-    """What the protocol asks, answered by each bank."""
+def reports(banks: dict[str, Bank]) -> dict[str, CorrelationReport]:
+    """The report of each bank, with the few scores that the page gives numbers of."""
     request = Request(protocol=load_protocol(REFERENCE / "protocol.yaml"))
     answers = {}
     for pair, bank in banks.items():
-        asked = with_fit(request, bank, list(banks.values()))
-        one = findings(replace(bank_report([bank], asked), scores={}, panels=()))
-        assert one is not None
-        answers[pair] = one
+        whole = bank_report([bank], with_fit(request, bank, list(banks.values())))
+        few = {name: whole.scores[name] for name in SCORES}
+        answers[pair] = replace(whole, scores=few, panels=())
     return answers
 
 
-def rows(heading: str) -> list[list[str]]:
-    """Return the cells of the first table below a heading, without its two first lines."""
+@pytest.fixture(scope="module")
+def found(reports: dict[str, CorrelationReport]) -> dict[str, Findings]:
+    """What the protocol asks, answered by each bank."""
+    answers = {pair: findings(report) for pair, report in reports.items()}
+    return {pair: one for pair, one in answers.items() if one is not None}
+
+
+def rows(heading: str, table: int = 0) -> list[list[str]]:
+    """Return the cells of a table below a heading, by its place, without its two first lines."""
     text = PAGE.read_text().partition(f"\n{heading}\n")[2]
-    lines = re.findall(r"^\|.*\|$", re.split(r"^#+ ", text, flags=re.MULTILINE)[0], re.MULTILINE)
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    part = re.split(r"^#+ ", text, flags=re.MULTILINE)[0]
+    lines = re.findall(r"(?:^ *\|.*\|\n)+", part, re.MULTILINE)[table].splitlines()
+    return [[cell.strip() for cell in line.strip(" |").split("|")] for line in lines[2:]]
 
 
 def number(text: str) -> float:
@@ -120,6 +131,54 @@ def test_primary_comparison_and_ceilings(found: dict[str, Findings]) -> None:
     ceilings = [rounded(found[pair].ceiling) for pair in PAIRS]
     line = next(line for line in text.splitlines() if "(noise ceiling)" in line)
     assert [float(cell) for cell in line.strip("|").split("|")[1:]] == ceilings
+
+
+@pytest.mark.slow
+def test_number_of_images(reports: dict[str, CorrelationReport]) -> None:
+    """Medians over subsets, and the deviation over resamples."""
+    table = rows("## How much hangs on the images")
+    assert len(table) == 6
+    for first, *cells in table:
+        name, _, pair = first.partition(", ")
+        one = reports[WORDS[pair]].by_images[name]
+        medians = [rounded(-middle) for middle in one.quantiles[:, 1]]
+        assert list(map(number, cells)) == [*medians, rounded(one.deviation)], first
+
+
+@pytest.mark.slow
+def test_scored_and_held_out_images(reports: dict[str, CorrelationReport]) -> None:
+    table = rows("## How much hangs on the images", 1)
+    assert len(table) == 8
+    for first, *cells in table:
+        name = first.partition(" (")[0].strip("`")
+        expected = []
+        for pair in PAIRS:
+            report = reports[pair]
+            held_out = next(one.rho for one in report.agreements if one.name == name)
+            expected += [rounded(-report.rhos_on_scored[name]), rounded(-held_out)]
+        assert list(map(number, cells)) == expected, name
+    text = PAGE.read_text().replace("\n", " ")
+    for pair in PAIRS:
+        both = reports[pair].on_both
+        assert both is not None
+        primary = both[0].difference("D3", "J1")
+        low, high = ends(primary.interval)
+        assert f"{rounded(primary.value)} [{low:.2f}, {high:.2f}]" in text
+        assert f"{100 * both[0].true.mean():.1f}" in text
+
+
+@pytest.mark.slow
+def test_averaged_over_seeds(reports: dict[str, CorrelationReport]) -> None:
+    table = rows("## What limits it")
+    assert len(table) == 7
+    for first, *cells in table:
+        for place, pair in enumerate(PAIRS):
+            means = seed_means(reports[pair])
+            assert means is not None
+            one = next(row for row in means.rows if row.name == first.strip("`"))
+            assert number(cells[2 * place]) == rounded(-one.single), first
+            assert number(cells[2 * place + 1]) == rounded(-one.rho), first
+            assert interval(cells[2 * place + 1]) == ends((-one.interval[1], -one.interval[0]))
 
 
 def test_size_of_the_banks(banks: dict[str, Bank]) -> None:
