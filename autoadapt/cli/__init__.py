@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,14 @@ space_app = typer.Typer(no_args_is_help=True, help="Look at a search space.")
 app.add_typer(space_app, name="space")
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
+
+SPINS = "5000"
+"""Times that a waiting thread of GNU OpenMP looks for work before it sleeps; its own is 300,000.
+
+One that spins uses up its share of a core that other jobs use too, and all others then wait for it:
+training becomes ten times slower. On a calm machine the difference is not measurable
+(``benchmarks/busy_machine.py``).
+"""
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 Snapshot = Annotated[
@@ -492,6 +501,8 @@ def print_summary(run: Path, page: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; what a user can mend is one message and exit code 2."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     try:
         return app(arguments)
     except AutoAdaptError as error:
