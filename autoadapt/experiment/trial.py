@@ -121,7 +121,8 @@ def without_evaluation(settings: ExperimentSettings) -> ExperimentSettings:
     """
     data = dataclasses.replace(settings.data, evaluation=None)
     scoring = dataclasses.replace(settings.scoring, scores=score_names(settings))
-    return dataclasses.replace(settings, data=data, scoring=scoring, adapt=None, bank=None)
+    bank = settings.bank and dataclasses.replace(settings.bank, scored_truth=None)
+    return dataclasses.replace(settings, data=data, scoring=scoring, adapt=None, bank=bank)
 
 
 @functools.lru_cache(maxsize=2)
