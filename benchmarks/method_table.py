@@ -1,4 +1,4 @@
-"""Every method on a pair of domains: ``python benchmarks/method_table.py PAIR [options]``.
+"""Every method on a pair of domains: ``python -m benchmarks.method_table PAIR [options]``.
 
 Trains the hand-crafted network of deeplab_tiny from scratch by each method, with the same steps
 and seeds, and compares all with the labelled target images at the very end. Equal seeds mean equal
@@ -11,15 +11,14 @@ Each training is a folder below ``runs/methods/``, its result a line of
 skips what is done; several may run side by side. Without a pair the tables are printed, or put
 where a page has room for them.
 
-    python benchmarks/method_table.py day_to_dusk                      # all rows, three seeds
-    python benchmarks/method_table.py carla_to_camvid --rows advent    # one row
-    python benchmarks/method_table.py --write docs/methods.md
+    python -m benchmarks.method_table day_to_dusk                      # all rows, three seeds
+    python -m benchmarks.method_table carla_to_camvid --rows advent    # one row
+    python -m benchmarks.method_table --write docs/methods.md
 """
 
 import argparse
 import functools
 import json
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -40,6 +39,7 @@ from autoadapt.metrics.evaluation import Evaluation
 from autoadapt.plugins import find
 from autoadapt.space import load as load_space
 from autoadapt.training.model import ensembled, load_model
+from benchmarks.result_tables import filled, spread
 
 RESULTS = Path(__file__).parent.parent / "runs/reference/methods"
 BASELINE, ORACLE = "source_only", "oracle"
@@ -279,12 +279,6 @@ def mious(found: Mapping[str, Any], row: str) -> dict[str, float]:
     return {seed: result["miou"] for seed, result in sorted(seeds.items())}
 
 
-def spread(values: Sequence[float], signs: str = "") -> str:
-    """Return mean and standard deviation over seeds."""
-    mean = f"{np.mean(values):{signs}.1f}"
-    return f"{mean} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else mean
-
-
 def cells(found: Mapping[str, Any], name: str) -> list[str]:
     """Return one line of a table."""
     values, baseline = mious(found, name), mious(found, BASELINE)
@@ -312,15 +306,6 @@ def tables() -> Iterator[tuple[str, str]]:
         yield f"variants {path.stem}", table(found, VARIANTS)
 
 
-def filled(page: str) -> str:
-    """Return a page with each table between the two comments that name it."""
-    for name, text in tables():
-        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        literal = text.replace("\\", r"\\")
-        page = place.sub(rf"\g<1>\n{literal}\n\n\g<2>", page)
-    return page
-
-
 def main() -> None:
     """Train what is missing, or print or place the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -335,7 +320,7 @@ def main() -> None:
         size = (options.size[0], options.size[1])
         run(Protocol(options.pair, size, options.steps), options.rows, options.seeds)
     elif options.write:
-        options.write.write_text(filled(options.write.read_text()))
+        options.write.write_text(filled(options.write.read_text(), tables()))
     else:
         print("\n\n".join(f"{name}\n\n{text}" for name, text in tables()))
 

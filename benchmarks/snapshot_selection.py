@@ -10,13 +10,12 @@ the labelled target images, which says what each choice was worth.
 Results are files of ``runs/reference/snapshots/``, one per pair; the same command continues what
 was interrupted. Without a pair the tables are printed, or put where a page has room for them.
 
-    python benchmarks/snapshot_selection.py day_to_dusk
-    python benchmarks/snapshot_selection.py --write docs/evaluation.md
+    python -m benchmarks.snapshot_selection day_to_dusk
+    python -m benchmarks.snapshot_selection --write docs/evaluation.md
 """
 
 import argparse
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +37,7 @@ from autoadapt.records import Record
 from autoadapt.space import load as load_space
 from autoadapt.space.architecture import Architecture
 from autoadapt.training.model import MODEL, load_model
+from benchmarks.result_tables import filled, spread
 
 RESULTS = Path(__file__).parent.parent / "runs/reference/snapshots"
 PAIRS = ("carla_to_camvid", "day_to_dusk", "quickstart")
@@ -190,7 +190,7 @@ def table(results: Mapping[str, Any]) -> str:
         found = gains(trainings)
         ways = list(found)
         last = [one[max(one, key=int)]["miou"] for one in trainings.values()]
-        rows.append([method, spread(last, ""), *(spread(found[way], "+") for way in ways)])
+        rows.append([method, spread(last), *(spread(found[way], "+") for way in ways)])
         for way in ways:
             everything.setdefault(way, []).extend(found[way])
     if ways is None:
@@ -199,24 +199,10 @@ def table(results: Mapping[str, Any]) -> str:
     return markdown_table(["method", "mIoU, last step", *ways], rows)
 
 
-def spread(values: Sequence[float], sign: str) -> str:
-    """Return mean and standard deviation."""
-    mean = f"{np.mean(values):{sign}.1f}"
-    return f"{mean} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else mean
-
-
 def tables() -> Iterator[tuple[str, str]]:
     """Yield each table with the name of its place on a page."""
     for path in sorted(RESULTS.glob("*.json")):
         yield f"snapshots {path.stem}", table(read(path))
-
-
-def filled(page: str) -> str:
-    """Return a page with each table between the two comments that name it."""
-    for name, text in tables():
-        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = place.sub(rf"\g<1>\n{text}\n\n\g<2>", page)
-    return page
 
 
 def main() -> None:
@@ -235,7 +221,7 @@ def main() -> None:
                     note(training, training.run())
                     print(method, seed, flush=True)
     elif options.write:
-        options.write.write_text(filled(options.write.read_text()))
+        options.write.write_text(filled(options.write.read_text(), tables()))
     else:
         print("\n\n".join(f"{name}\n\n{text}" for name, text in tables()))
 

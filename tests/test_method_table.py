@@ -1,10 +1,7 @@
 """The table of methods: that its numbers are computed right, and that the page shows them."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,21 +9,10 @@ import pytest
 from autoadapt.config.load import make
 from autoadapt.config.settings import PluginSettings
 from autoadapt.plugins import available
+from benchmarks import method_table
+from benchmarks.result_tables import filled
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def method_table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "method_table", ROOT / "benchmarks/method_table.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["method_table"] = module  # its dataclasses look there for their annotations
-    spec.loader.exec_module(module)
-    return module
 
 
 def results(**rows: dict[str, float]) -> dict[str, Any]:
@@ -39,21 +25,19 @@ def results(**rows: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def test_differences_are_between_equal_seeds(method_table: ModuleType) -> None:
+def test_differences_are_between_equal_seeds() -> None:
     """10, 20 against 12, 25: 2 and 5, mean 3.5 and deviation 1.5 * sqrt(2)."""
     found = results(source_only={"0": 10.0, "1": 20.0, "2": 90.0}, dacs={"0": 12.0, "1": 25.0})
     assert method_table.cells(found, "dacs")[2:] == ["18.5 ± 9.2", "+3.5 ± 2.1", "2 of 2", "7"]
     assert method_table.cells(found, "source_only")[2:] == ["40.0 ± 43.6", "", "", "7"]
 
 
-def test_every_method_has_a_row(method_table: ModuleType) -> None:
+def test_every_method_has_a_row() -> None:
     rows = method_table.METHODS.values()
     assert {row.method for row in rows} == set(available("uda"))
 
 
-def test_every_pair_has_an_oracle_and_two_sources(
-    method_table: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_pair_has_an_oracle_and_two_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the rows change of a config is checked as anywhere, files aside."""
     monkeypatch.setenv("AUTOADAPT_DATA", "data")
     for pair in method_table.ORACLES:
@@ -65,14 +49,14 @@ def test_every_pair_has_an_oracle_and_two_sources(
         assert oracle.source.part == oracle.target.part
 
 
-def test_the_page_shows_what_was_measured(method_table: ModuleType) -> None:
+def test_the_page_shows_what_was_measured() -> None:
     page = (ROOT / "docs/methods.md").read_text()
-    assert method_table.filled(page) == page
+    assert filled(page, method_table.tables()) == page
     for name, _ in method_table.tables():
         assert f"<!-- {name} -->" in page
 
 
-def test_rows_were_measured_with_the_options_they_name(method_table: ModuleType) -> None:
+def test_rows_were_measured_with_the_options_they_name() -> None:
     for path in method_table.RESULTS.glob("*.json"):
         measured = json.loads(path.read_text())["rows"]
         for name, row in method_table.ROWS.items():
@@ -81,6 +65,6 @@ def test_rows_were_measured_with_the_options_they_name(method_table: ModuleType)
                 assert {**now, **measured[name]["resolved"]} == now, f"{path.name}: {name}"
 
 
-def test_all_rows_have_options_that_their_methods_take(method_table: ModuleType) -> None:
+def test_all_rows_have_options_that_their_methods_take() -> None:
     for row in method_table.ROWS.values():
         make("uda", PluginSettings(name=row.method, options=dict(row.options)))
