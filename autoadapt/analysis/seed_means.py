@@ -118,8 +118,8 @@ def seed_part(report: CorrelationReport) -> list[Markup]:
     note = (
         f"{found.architectures} architectures were trained with {found.seeds} seeds each. Single "
         f"trainings are these {found.architectures * found.seeds} models; in the means, score and "
-        "mIoU are averaged over the seeds of an architecture. Where ρ grows, the noise of training "
-        "was in the way; where it does not, the score itself falls short."
+        "mIoU are averaged over the seeds of an architecture. Where ρ gets stronger, the noise of "
+        "training was in the way; where it does not, the score itself falls short."
     )
     return [prose(note), table(HEADER, map(seed_row, rows), numeric=HEADER[1:])]
 
